@@ -1,0 +1,81 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+
+static const struct {
+	int status;
+	const char *reason;
+} codes[E__MAX] = {
+	[E_OK] = { 200, "OK" },
+#define X(name, status, reason) [E_##name] = { status, reason },
+	ERR_CODES(X)
+#undef X
+};
+
+/* A message is one line: what a peer sent may hold line breaks. */
+static void
+one_line(char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = ' ';
+}
+
+int
+err_set(struct err *e, enum err_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	e->code = code;
+	e->detail[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+	one_line(e->msg);
+	return -1;
+}
+
+int
+err_detail(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(e->detail, sizeof(e->detail), fmt, ap);
+	va_end(ap);
+	one_line(e->detail);
+	return -1;
+}
+
+int
+err_prefix(struct err *e, const char *fmt, ...)
+{
+	char old[sizeof(e->msg)];
+	va_list ap;
+	int n;
+
+	memcpy(old, e->msg, sizeof(old));
+	va_start(ap, fmt);
+	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof(e->msg))
+		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
+	one_line(e->msg);
+	return -1;
+}
+
+int
+err_status(enum err_code code)
+{
+	return codes[code].status;
+}
+
+const char *
+err_reason(enum err_code code)
+{
+	return codes[code].reason;
+}

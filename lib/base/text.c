@@ -1,0 +1,242 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+
+char *
+hex_encode(struct arena *a, const void *p, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *in = p;
+	char *out = arena_alloc(a, len * 2 + 1);
+
+	for (size_t i = 0; i < len; i++) {
+		out[i * 2] = hex[in[i] >> 4];
+		out[i * 2 + 1] = hex[in[i] & 15];
+	}
+	out[len * 2] = '\0';
+	return out;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+hex_decode(const char *s, size_t len, unsigned char *out)
+{
+	if (len % 2 != 0)
+		return false;
+	for (size_t i = 0; i < len; i += 2) {
+		int hi = hex_digit(s[i]), lo = hex_digit(s[i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return false;
+		out[i / 2] = (unsigned char)(hi << 4 | lo);
+	}
+	return true;
+}
+
+static const char b64url[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+char *
+base64url_encode(struct arena *a, const void *p, size_t len)
+{
+	const unsigned char *in = p;
+	char *out = arena_alloc(a, (len + 2) / 3 * 4 + 1), *o = out;
+	uint32_t acc = 0;
+	int bits = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		acc = acc << 8 | in[i];
+		for (bits += 8; bits >= 6; bits -= 6)
+			*o++ = b64url[acc >> (bits - 6) & 63];
+	}
+	if (bits > 0)
+		*o++ = b64url[acc << (6 - bits) & 63];
+	*o = '\0';
+	return out;
+}
+
+bool
+base64url_decode(struct arena *a, const char *s, struct bytes *out)
+{
+	size_t len = strcspn(s, "=");
+	unsigned char *p = arena_alloc(a, len * 3 / 4 + 1), *o = p;
+	uint32_t acc = 0;
+	int bits = 0;
+
+	if (strspn(s + len, "=") != strlen(s + len) || len % 4 == 1)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		const char *d = strchr(b64url, s[i]);
+
+		if (d == NULL)
+			return false;
+		acc = acc << 6 | (uint32_t)(d - b64url);
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			*o++ = (unsigned char)(acc >> bits);
+		}
+	}
+	out->p = p;
+	out->len = (size_t)(o - p);
+	return true;
+}
+
+char *
+uuid4(struct arena *a)
+{
+	unsigned char u[16];
+	char *h;
+
+	random_bytes(u, sizeof(u));
+	u[6] = (unsigned char)((u[6] & 0x0f) | 0x40);
+	u[8] = (unsigned char)((u[8] & 0x3f) | 0x80);
+	h = hex_encode(a, u, sizeof(u));
+	return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", h, h + 8, h + 12,
+	    h + 16, h + 20);
+}
+
+char *
+id_new(struct arena *a, const char *prefix)
+{
+	static unsigned counter;
+
+	/* The process id keeps prefork siblings apart within a nanosecond. */
+	return arena_printf(a, "%s-%lld-%llu", prefix, (long long)now_ns(),
+	    (unsigned long long)getpid() * 4096 + counter++ % 4096);
+}
+
+bool
+utf8_valid(const char *s, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)s, *end = p + len;
+	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+
+	while (p < end) {
+		uint32_t c = *p++;
+		int more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 :
+		    c >> 3 == 30 ? 3 : -1;
+
+		if (c == 0 || more < 0 || end - p < more)
+			return false;
+		if (more > 0)
+			c &= 0x3fu >> more;
+		for (int i = 0; i < more; i++) {
+			if (*p >> 6 != 2)
+				return false;
+			c = c << 6 | (*p++ & 0x3f);
+		}
+		if (c < least[more] || c > 0x10ffff ||
+		    (c >= 0xd800 && c <= 0xdfff))
+			return false;
+	}
+	return true;
+}
+
+void
+texts_add(struct arena *a, struct texts *t, const char *s)
+{
+	/* Grown at powers of two, so that N additions copy at most 2N. */
+	if ((t->n & (t->n - 1)) == 0) {
+		const char **v = arena_alloc(a,
+		    (t->n != 0 ? t->n * 2 : 1) * sizeof(*v));
+
+		if (t->n != 0)
+			memcpy(v, t->v, t->n * sizeof(*v));
+		t->v = v;
+	}
+	t->v[t->n++] = s;
+}
+
+bool
+texts_has(const struct texts *t, const char *s)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (streq(t->v[i], s))
+			return true;
+	return false;
+}
+
+static struct texts
+split(struct arena *a, const char *s, const char *separators)
+{
+	struct texts t = { 0 };
+
+	while (s != NULL && *s != '\0') {
+		size_t n = strcspn(s, separators), skip = n;
+
+		while (n > 0 && isspace((unsigned char)*s)) {
+			s++;
+			n--;
+			skip--;
+		}
+		while (n > 0 && isspace((unsigned char)s[n - 1]))
+			n--;
+		if (n > 0)
+			texts_add(a, &t, arena_strndup(a, s, n));
+		s += skip;
+		if (*s != '\0')
+			s++;
+	}
+	return t;
+}
+
+struct texts
+split_list(struct arena *a, const char *s)
+{
+	return split(a, s, ",");
+}
+
+struct texts
+split_words(struct arena *a, const char *s)
+{
+	struct texts t = split(a, s, " \t");
+
+	texts_add(a, &t, NULL);
+	t.n--;
+	return t;
+}
+
+char *
+lower(struct arena *a, const char *s)
+{
+	char *out = arena_strdup(a, s);
+
+	for (char *p = out; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return out;
+}
+
+bool
+int_parse(const char *s, int64_t min, int64_t max, int64_t *out)
+{
+	char *end;
+	long long v;
+
+	if (*s == '\0' || isspace((unsigned char)*s))
+		return false;
+	errno = 0;
+	v = strtoll(s, &end, 10);
+	if (errno != 0 || *end != '\0' || v < min || v > max)
+		return false;
+	*out = v;
+	return true;
+}

@@ -1,0 +1,377 @@
+#include "codec/settings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "codec/yaml.h"
+
+extern char **environ;
+
+#define PREFIX "CERTCTL_"
+#define DEFAULT_FILE "/etc/certctl/certctl.yaml"
+
+#define S(m, as, t, f, text, ...)					\
+	{ .name = PREFIX as, .type = FT_##t, .flags = (f),		\
+	  .off = offsetof(struct settings, m), .doc = text,		\
+	  FIELD_MORE(__VA_ARGS__) }
+
+enum { YEAR_S = 366 * 86400 };
+
+const struct field settings_fields[] = {
+	S(database_url, "DATABASE_URL", TEXT, F_SECRET,
+	    "connection string, any libpq form"),
+	S(run_dir, "RUN_DIR", TEXT, 0,
+	    "directory of what the processes of this host share"),
+	S(state_dir, "STATE_DIR", TEXT, 0,
+	    "directory of CA keys; mode 0700"),
+	S(log_level, "LOG_LEVEL", TEXT, 0, "debug, info, warn or error"),
+	S(max_body_size, "MAX_BODY_SIZE", INT, 0,
+	    "request body limit in octets", 1 << 26, 1024),
+	S(cors_origins, "CORS_ORIGINS", TEXTS, 0,
+	    "origins that browsers may call from"),
+	S(auth_type, "AUTH_TYPE", TEXT, 0, "api-key, or none: no "
+	    "authentication and nobody is admin"),
+	S(auth_secret, "AUTH_SECRET", TEXTS, F_SECRET, "keys without a name "
+	    "(legacy-key-0, ...), used if API_KEYS_NAMED is empty"),
+	S(api_keys_named, "API_KEYS_NAMED", TEXTS, F_SECRET,
+	    "name:key or name:key:admin"),
+	S(agent_bootstrap_token, "AGENT_BOOTSTRAP_TOKEN", TEXT, F_SECRET,
+	    "what a new agent shows to register"),
+	S(agent_bootstrap_token_deny_empty, "AGENT_BOOTSTRAP_TOKEN_DENY_EMPTY",
+	    BOOL, 0, "refuse to start without a bootstrap token"),
+	S(config_encryption_key, "CONFIG_ENCRYPTION_KEY", TEXT, F_SECRET,
+	    "passphrase, 32 octets or more, that seals issuer and target "
+	    "configurations"),
+	S(rate_limit_enabled, "RATE_LIMIT_ENABLED", BOOL, 0,
+	    "limit requests by key, and by address without one"),
+	S(rate_limit_rps, "RATE_LIMIT_RPS", REAL, 0,
+	    "requests a second and address", 1000000000, 0),
+	S(rate_limit_burst, "RATE_LIMIT_BURST", INT, 0,
+	    "requests at once and address", 1000000000, 1),
+	S(rate_limit_per_user_rps, "RATE_LIMIT_PER_USER_RPS", REAL, 0,
+	    "requests a second and key; 0 is as by address", 1000000000, 0),
+	S(rate_limit_per_user_burst, "RATE_LIMIT_PER_USER_BURST", INT, 0,
+	    "requests at once and key; 0 is as by address", 1000000000, 0),
+	S(audit_agent_traffic, "AUDIT_AGENT_TRAFFIC", BOOL, 0,
+	    "record heartbeats and empty work polls too"),
+	S(keygen_mode, "KEYGEN_MODE", TEXT, 0,
+	    "agent: keys are made where they are used"),
+	S(ca_cert_path, "CA_CERT_PATH", TEXT, 0,
+	    "CA certificate of iss-local; empty: it makes its own"),
+	S(ca_key_path, "CA_KEY_PATH", TEXT, 0, "and its key"),
+	S(pki_base_url, "PKI_BASE_URL", TEXT, 0, "http:// address of "
+	    "/.well-known/pki, written into certificates; empty: none is"),
+	S(renewal_check_interval, "SCHEDULER_RENEWAL_CHECK_INTERVAL", DURATION,
+	    0, "between two renewal checks", YEAR_S, 60),
+	S(job_processor_interval, "SCHEDULER_JOB_PROCESSOR_INTERVAL",
+	    DURATION, 0, "between two looks for work; 0s: four a second",
+	    3600, 0),
+	S(job_claim_limit, "SCHEDULER_JOB_CLAIM_LIMIT", INT, 0,
+	    "jobs one worker claims at once", 1000, 1),
+	S(renewal_concurrency, "RENEWAL_CONCURRENCY", INT, 0,
+	    "processes that issue at the same time in one worker", 64, 1),
+	S(retry_interval, "SCHEDULER_RETRY_INTERVAL", DURATION, 0,
+	    "between two looks for failed jobs that are due again",
+	    YEAR_S, 1),
+	S(job_timeout_interval, "JOB_TIMEOUT_INTERVAL", DURATION, 0,
+	    "between two runs of the job reaper", YEAR_S, 1),
+	S(job_awaiting_csr_timeout, "JOB_AWAITING_CSR_TIMEOUT", DURATION, 0,
+	    "how long a job waits for its CSR", YEAR_S, 1),
+	S(job_awaiting_approval_timeout, "JOB_AWAITING_APPROVAL_TIMEOUT",
+	    DURATION, 0, "how long a job waits for approval", YEAR_S, 1),
+	S(agent_health_check_interval, "SCHEDULER_AGENT_HEALTH_CHECK_INTERVAL",
+	    DURATION, 0, "between two agent health checks", YEAR_S, 1),
+	S(short_lived_expiry_check_interval,
+	    "SHORT_LIVED_EXPIRY_CHECK_INTERVAL", DURATION, 0,
+	    "between two sweeps of expired certificates", YEAR_S, 1),
+	FIELD_END
+};
+
+static const struct settings defaults = {
+	.max_body_size = 1048576,
+	.log_level = "info",
+	.run_dir = "/run/certctl",
+	.state_dir = "/var/lib/certctl",
+	.database_url = "postgres://localhost/certctl",
+	.auth_type = "api-key",
+	.agent_bootstrap_token_deny_empty = true,
+	.rate_limit_enabled = true,
+	.rate_limit_rps = 50,
+	.rate_limit_burst = 100,
+	.keygen_mode = "agent",
+	.renewal_check_interval = 3600,
+	.job_claim_limit = 50,
+	.renewal_concurrency = 4,
+	.retry_interval = 10,
+	.job_timeout_interval = 600,
+	.job_awaiting_csr_timeout = 24 * 3600,
+	.job_awaiting_approval_timeout = 168 * 3600,
+	.agent_health_check_interval = 30,
+	.short_lived_expiry_check_interval = 30,
+};
+
+/* Read by other programs, or before the settings are. */
+static const char *const foreign[] = {
+	PREFIX "CONFIG_FILE", PREFIX "SERVER_URL", PREFIX "API_KEY",
+	PREFIX "SERVER_CA_BUNDLE_PATH", PREFIX "SERVER_TLS_INSECURE_SKIP_VERIFY",
+	PREFIX "AGENT_ID", PREFIX "AGENT_NAME", PREFIX "KEY_DIR",
+	PREFIX "DISCOVERY_DIRS",
+};
+
+static bool
+is_foreign(const char *name)
+{
+	for (size_t i = 0; i < NELEM(foreign); i++)
+		if (streq(name, foreign[i]))
+			return true;
+	/* The demo and the tests keep their own beside ours. */
+	return strncmp(name, PREFIX "DEMO_", 13) == 0 ||
+	    strncmp(name, PREFIX "TEST_", 13) == 0;
+}
+
+static int
+bad(const struct field *f, const char *want, struct err *e)
+{
+	return err_set(e, E_INVALID, "%s %s", f->name, want);
+}
+
+static int
+in_bounds(const struct field *f, int64_t v, struct err *e)
+{
+	if (v < f->min || (f->max > 0 && v > f->max))
+		return err_set(e, E_INVALID, "%s must be between %" PRId64
+		    " and %" PRId64 "%s", f->name, f->min, f->max,
+		    f->type == FT_DURATION ? " seconds" : "");
+	return 0;
+}
+
+static int
+set_bool(const struct field *f, const char *v, struct settings *s,
+    struct err *e)
+{
+	static const struct {
+		const char *text;
+		bool value;
+	} words[] = {
+		{ "true", true }, { "1", true }, { "yes", true },
+		{ "false", false }, { "0", false }, { "no", false },
+	};
+
+	for (size_t i = 0; i < NELEM(words); i++)
+		if (streq(v, words[i].text)) {
+			*FIELD_PTR(bool, s, f) = words[i].value;
+			return 0;
+		}
+	return bad(f, "must be true or false", e);
+}
+
+static int
+set_value(struct arena *a, const struct field *f, const char *v,
+    struct settings *s, struct err *e)
+{
+	int64_t n;
+	char *end;
+
+	switch (f->type) {
+	case FT_TEXT:
+		*FIELD_PTR(const char *, s, f) = v;
+		return 0;
+	case FT_TEXTS:
+		*FIELD_PTR(struct texts, s, f) = split_list(a, v);
+		return 0;
+	case FT_BOOL:
+		return set_bool(f, v, s, e);
+	case FT_INT:
+		if (!int_parse(v, INT64_MIN, INT64_MAX, &n))
+			return bad(f, "must be an integer", e);
+		break;
+	case FT_DURATION:
+		if (duration_parse(v, &n, e) < 0)
+			return err_prefix(e, "%s", f->name);
+		break;
+	case FT_REAL:
+		errno = 0;
+		*FIELD_PTR(double, s, f) = strtod(v, &end);
+		if (errno != 0 || *end != '\0' ||
+		    !(*FIELD_PTR(double, s, f) >= 0))
+			return bad(f, "must be a number, 0 or more", e);
+		return 0;
+	default:
+		return bad(f, "cannot be set", e);
+	}
+	if (in_bounds(f, n, e) < 0)
+		return -1;
+	*FIELD_PTR(int64_t, s, f) = n;
+	return 0;
+}
+
+static int
+set_named(struct arena *a, const char *name, const char *value,
+    struct settings *s, struct err *e)
+{
+	const struct field *f = field_find(settings_fields, name,
+	    strlen(name));
+
+	if (blank(value))
+		return 0;
+	if (f != NULL)
+		return set_value(a, f, value, s, e);
+	if (is_foreign(name))
+		return 0;
+	return err_set(e, E_INVALID, "unknown setting %s", name);
+}
+
+static int
+load_file(struct arena *a, struct settings *s, struct err *e)
+{
+	const char *path = getenv(PREFIX "CONFIG_FILE");
+	struct yaml_pair *pairs;
+	const char *name;
+	size_t n;
+
+	if (blank(path)) {
+		path = DEFAULT_FILE;
+		if (access(path, F_OK) != 0)
+			return 0;
+	}
+	if (yaml_read_file(a, path, &pairs, &n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		name = pairs[i].name;
+		if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+			return err_set(e, E_INVALID, "%s: unknown setting %s",
+			    path, name);
+		if (set_named(a, name, pairs[i].value, s, e) < 0)
+			return err_prefix(e, "%s", path);
+	}
+	return 0;
+}
+
+static int
+load_environment(struct arena *a, struct settings *s, struct err *e)
+{
+	for (char **v = environ; *v != NULL; v++) {
+		const char *eq = strchr(*v, '=');
+
+		if (eq == NULL || strncmp(*v, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		if (set_named(a, arena_strndup(a, *v, (size_t)(eq - *v)),
+		    eq + 1, s, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What no single value shows. */
+static int
+check(const struct settings *s, struct err *e)
+{
+	static const char *const placeholders[] = {
+		"change-me-in-production", "change-me-32-char-encryption-key",
+	};
+
+	if (!streq(s->auth_type, "api-key") && !streq(s->auth_type, "none"))
+		return err_set(e, E_INVALID, "CERTCTL_AUTH_TYPE must be "
+		    "api-key or none, not \"%s\"", s->auth_type);
+	if (!streq(s->keygen_mode, "agent"))
+		return err_set(e, E_INVALID, "CERTCTL_KEYGEN_MODE must be "
+		    "agent: private keys stay on the machines that use them");
+	if (log_level_parse(s->log_level) < 0)
+		return err_set(e, E_INVALID, "CERTCTL_LOG_LEVEL must be "
+		    "debug, info, warn or error");
+	if (!blank(s->config_encryption_key) &&
+	    strlen(s->config_encryption_key) < 32)
+		return err_set(e, E_INVALID, "CERTCTL_CONFIG_ENCRYPTION_KEY "
+		    "must have at least 32 octets");
+	if (blank(s->ca_cert_path) != blank(s->ca_key_path))
+		return err_set(e, E_INVALID, "CERTCTL_CA_CERT_PATH and "
+		    "CERTCTL_CA_KEY_PATH go together");
+	if (texts_has(&s->cors_origins, "*"))
+		return err_set(e, E_INVALID, "CERTCTL_CORS_ORIGINS must name "
+		    "the origins: * is refused");
+	for (size_t i = 0; i < NELEM(placeholders); i++)
+		if (texts_has(&s->auth_secret, placeholders[i]) ||
+		    streq(or_empty(s->config_encryption_key), placeholders[i]))
+			return err_set(e, E_INVALID,
+			    "a secret still has its published example value");
+	return 0;
+}
+
+int
+settings_load(struct arena *a, struct settings *s, struct err *e)
+{
+	*s = defaults;
+	if (load_file(a, s, e) < 0 || load_environment(a, s, e) < 0)
+		return -1;
+	return check(s, e);
+}
+
+static void
+print_value(FILE *out, const struct field *f, const struct settings *s)
+{
+	const struct texts *t;
+
+	switch (f->type) {
+	case FT_TEXT:
+		fputs(or_empty(*FIELD_CPTR(char *, s, f)), out);
+		break;
+	case FT_TEXTS:
+		t = FIELD_CPTR(struct texts, s, f);
+		for (size_t i = 0; i < t->n; i++)
+			fprintf(out, "%s%s", i > 0 ? "," : "", t->v[i]);
+		break;
+	case FT_BOOL:
+		fputs(*FIELD_CPTR(bool, s, f) ? "true" : "false", out);
+		break;
+	case FT_DURATION:
+		fprintf(out, "%" PRId64 "s", *FIELD_CPTR(int64_t, s, f));
+		break;
+	case FT_REAL:
+		fprintf(out, "%g", *FIELD_CPTR(double, s, f));
+		break;
+	default:
+		fprintf(out, "%" PRId64, *FIELD_CPTR(int64_t, s, f));
+	}
+}
+
+void
+settings_print(FILE *out, const struct settings *s)
+{
+	for (const struct field *f = settings_fields; f->name != NULL; f++) {
+		fprintf(out, "%s=", f->name);
+		if ((f->flags & F_SECRET) && !field_unset(f, s))
+			fputs("********", out);
+		else
+			print_value(out, f, s);
+		fputc('\n', out);
+	}
+}
+
+void
+settings_reference(FILE *out)
+{
+	static const char *const types[] = {
+		[FT_TEXT] = "text", [FT_TEXTS] = "list", [FT_INT] = "integer",
+		[FT_BOOL] = "boolean", [FT_DURATION] = "duration",
+		[FT_REAL] = "number",
+	};
+
+	fputs("| setting | type | default | meaning |\n|---|---|---|---|\n",
+	    out);
+	for (const struct field *f = settings_fields; f->name != NULL; f++) {
+		fprintf(out, "| `%s` | %s | ", f->name, types[f->type]);
+		if (field_unset(f, &defaults) && f->type != FT_BOOL)
+			fputs("empty", out);
+		else
+			print_value(out, f, &defaults);
+		fprintf(out, " | %s |\n", f->doc);
+	}
+}

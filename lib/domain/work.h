@@ -1,0 +1,24 @@
+/* The queue of issuance jobs, as workers see it. */
+#ifndef CERTCTL_DOMAIN_WORK_H
+#define CERTCTL_DOMAIN_WORK_H
+
+#include <stdint.h>
+
+#include "base/util.h"
+#include "domain/ctx.h"
+
+/*
+ * Take due jobs for WORKER, at most MAX and as many whose worker died, and
+ * hold them for LEASE_S (domain/issue.h).  *IDS lives in C's arena.
+ */
+int work_claim(struct ctx *c, const char *worker, int64_t max,
+    struct texts *ids, struct err *e);
+
+/*
+ * Let others have at once what WORKER still holds.  UNBEGUN says that it came
+ * to no harm with it, so that it does not count as an attempt.
+ */
+int work_release(struct ctx *c, const char *worker, bool unbegun,
+    struct err *e);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * The door kit: FastCGI requests in, responses out.
+ *
+ * A program describes itself as a struct responder and calls web_main().  One
+ * process serves one request at a time; a route's permission is checked before
+ * its handler runs, so that none can forget.
+ */
+#ifndef CERTCTL_WEB_WEB_H
+#define CERTCTL_WEB_WEB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/field.h"
+
+struct ctx;
+struct json;
+struct settings;
+
+enum web_method {
+	WEB_GET, WEB_POST, WEB_PUT, WEB_DELETE, WEB_PATCH, WEB_HEAD,
+	WEB_OPTIONS, WEB_OTHER,
+};
+
+enum { WEB_MAX_PARAMS = 4, WEB_MAX_QUERY = 32, WEB_MAX_HEADERS = 12 };
+
+struct web_query {
+	const char *name, *value;	/* decoded; valid UTF-8 without NUL */
+};
+
+struct web_req {
+	struct arena *a;
+	struct ctx *ctx;		/* the caller's; set by its begin() */
+	enum web_method method;
+	const char *method_name;
+	const char *path;		/* decoded, without the query */
+	const void *about;		/* of the route */
+	const char *param[WEB_MAX_PARAMS];	/* what the route's {}s matched */
+	struct web_query query[WEB_MAX_QUERY];
+	size_t n_query;
+	const char *content_type;	/* "" if none was sent */
+	const char *body;		/* NUL terminated */
+	size_t body_len;
+	int64_t started_us;		/* wall clock, microseconds */
+	const char *request_id;
+	void *env;			/* parameters the web server set */
+};
+
+struct web_res {
+	struct arena *a;
+	int status;
+	const char *content_type;	/* NULL: no body */
+	struct buf body;
+	struct { const char *name, *value; } header[WEB_MAX_HEADERS];
+	size_t n_headers;
+};
+
+/* Returns 0 with RS filled, or -1 with E, which becomes the error reply. */
+typedef int (*web_handler)(struct web_req *rq, struct web_res *rs,
+    struct err *e);
+
+struct route {
+	enum web_method method;
+	const char *path;	/* segments; "{id}" takes one of safe_id() */
+	const char *permission;	/* NULL: for anyone, not authenticated */
+	web_handler handler;
+	const void *about;	/* what a handler shared by routes works on */
+};
+#define ROUTE_END { .path = NULL }
+
+/* A route that any authenticated caller may use. */
+extern const char web_any_actor[];
+
+struct responder {
+	const char *name;		/* "certctl-api" */
+	const char *help;		/* a line for --help */
+	const struct route *const *routes;	/* tables, NULL terminated */
+	/* Once per process; E says why it cannot start. */
+	int (*start)(const struct settings *set, struct err *e);
+	/*
+	 * Before a request of route R (NULL: none matched): set rq->ctx, find
+	 * out who asks, and refuse with 401, 403 or 429.
+	 */
+	int (*begin)(struct web_req *rq, struct web_res *rs,
+	    const struct route *r, struct err *e);
+	/* After the reply is decided and before it is sent. */
+	void (*end)(struct web_req *rq, const struct web_res *rs);
+	void (*stop)(void);
+};
+
+/* Serve until told to stop; returns the exit status. */
+int web_main(int argc, char **argv, const struct responder *responder);
+
+/* A parameter of the web server (REMOTE_ADDR, HTTP_AUTHORIZATION), or NULL. */
+const char *web_env(const struct web_req *rq, const char *name);
+
+/* The query parameter NAME, or NULL. */
+const char *web_query(const struct web_req *rq, const char *name);
+
+/* The body as JSON; E_INVALID with the reason. */
+struct json *web_json(struct web_req *rq, struct err *e);
+
+void web_header(struct web_res *rs, const char *name, const char *value);
+
+/* Replies; all return 0. */
+int web_send_fields(struct web_res *rs, int status, const struct field *t,
+    const void *obj);
+int web_send_json(struct web_res *rs, int status, const char *json);
+int web_send_text(struct web_res *rs, int status, const char *text);
+int web_send_empty(struct web_res *rs, int status);
+
+/* E as the error envelope: reason phrase, message, request id. */
+void web_send_err(struct web_req *rq, struct web_res *rs,
+    const struct err *e);
+
+/* E as a refusal at the door, which is {"error":message} alone. */
+void web_send_refusal(struct web_res *rs, const struct err *e);
+
+#endif

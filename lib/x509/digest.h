@@ -1,0 +1,14 @@
+/* SHA-256 (FIPS 180-4), as octets and as the lower-case hex stored everywhere. */
+#ifndef CERTCTL_X509_DIGEST_H
+#define CERTCTL_X509_DIGEST_H
+
+#include <stddef.h>
+
+enum { SHA256_LEN = 32, SHA256_HEX = 64 };
+
+void sha256(const void *p, size_t len, unsigned char out[SHA256_LEN]);
+
+/* 64 hex digits and a NUL into OUT; returns OUT. */
+char *sha256_hex(const void *p, size_t len, char out[SHA256_HEX + 1]);
+
+#endif

@@ -1,0 +1,129 @@
+#include "x509/tbs.h"
+
+#include <criterion/criterion.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "fixture.h"
+#include "x509/name.h"
+
+static struct arena *a;
+static struct err e;
+
+static void
+setup(void)
+{
+	a = arena_new();
+}
+
+static void
+teardown(void)
+{
+	arena_free(a);
+}
+
+TestSuite(tbs, .init = setup, .fini = teardown);
+
+static struct tbs
+sample(void)
+{
+	struct key *k = t_key(a);
+	struct tbs t = {
+		.algorithm = key_algorithm(k),
+		.issuer = name_of(a, "CA"),
+		.subject = name_of(a, "x"),
+		.spki = key_spki(k),
+		.not_before = 1700000000,
+		.not_after = 1800000000,
+		.key_usage = USAGE_DIGITAL_SIGNATURE,
+	};
+
+	serial_new(t.serial);
+	return t;
+}
+
+Test(tbs, is_read_back_as_it_was_made)
+{
+	struct tbs t = sample();
+	struct tbs_info info;
+	struct bytes der;
+
+	cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+	cr_assert_eq(tbs_read(a, der, &info, &e), 0, "%s", e.msg);
+	cr_expect_eq(strlen(info.serial), SERIAL_HEX);
+	cr_expect_eq(info.not_before, t.not_before);
+	cr_expect_eq(info.not_after, t.not_after);
+	cr_expect_not(info.ca);
+	cr_expect_eq(info.algorithm.len, t.algorithm.len);
+	cr_expect_eq(memcmp(info.algorithm.p, t.algorithm.p,
+	    info.algorithm.len), 0);
+}
+
+Test(tbs, that_may_act_as_a_ca_is_seen_to)
+{
+	static const struct {
+		bool ca;
+		unsigned char usage;
+		bool want;
+	} cases[] = {
+		{ false, USAGE_DIGITAL_SIGNATURE, false },
+		{ false, USAGE_KEY_ENCIPHERMENT | USAGE_CONTENT_COMMITMENT,
+		  false },
+		{ true, USAGE_DIGITAL_SIGNATURE, true },
+		{ false, USAGE_KEY_CERT_SIGN, true },
+		{ false, USAGE_CRL_SIGN | USAGE_DIGITAL_SIGNATURE, true },
+	};
+	struct tbs t = sample();
+	struct tbs_info info;
+	struct bytes der;
+
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		t.ca = cases[i].ca;
+		t.key_usage = cases[i].usage;
+		cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+		cr_assert_eq(tbs_read(a, der, &info, &e), 0, "%s", e.msg);
+		cr_expect_eq(info.ca, cases[i].want, "case %zu", i);
+	}
+}
+
+Test(tbs, that_is_not_whole_or_not_der_is_refused)
+{
+	struct tbs t = sample();
+	struct tbs_info info;
+	unsigned char *copy;
+	struct bytes der, bad;
+
+	cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+	copy = arena_zalloc(a, der.len + 1);
+	memcpy(copy, der.p, der.len);
+	for (size_t n = 0; n < der.len; n++) {
+		bad = (struct bytes){ copy, n };
+		cr_expect_eq(tbs_read(a, bad, &info, &e), -1, "%zu", n);
+	}
+	bad = (struct bytes){ copy, der.len + 1 };
+	cr_expect_eq(tbs_read(a, bad, &info, &e), -1);
+}
+
+Test(tbs, takes_no_unknown_usage)
+{
+	static const char *names[] = { "serverAuth", "anyExtendedKeyUsage" };
+	struct tbs t = sample();
+	struct bytes der;
+
+	t.ekus = (struct texts){ names, 2 };
+	cr_expect_eq(tbs_make(a, &t, &der, &e), -1);
+	cr_expect_eq(e.code, E_INVALID);
+}
+
+Test(tbs, serials_are_positive_and_40_digits)
+{
+	unsigned char s[SERIAL_LEN], last[SERIAL_LEN] = { 0 };
+
+	for (int i = 0; i < 1000; i++) {
+		serial_new(s);
+		cr_assert_lt(s[0], 0x80);
+		cr_assert_geq(s[0], 0x10);
+		cr_assert_neq(memcmp(s, last, sizeof(s)), 0);
+		memcpy(last, s, sizeof(s));
+	}
+}
