@@ -62,12 +62,12 @@ function flush_one(    sql, i) {
 			    quote(audited_form(sql, n)) ",\n"
 		table = table "\t},\n"
 	} else if (kind == "list") {
-		i = index(sql, " FROM ")
+		i = index(sql, " \001FROM ")
 		externs = externs "extern const struct list list_" name ";\n"
 		lists = lists "const struct list list_" name " = {\n" \
 		    "\t.name = " quote(name) ",\n" \
 		    "\t.select = " quote(substr(sql, 1, i - 1)) ",\n" \
-		    "\t.from = " quote(substr(sql, i + 1)) ",\n" \
+		    "\t.from = " quote(substr(sql, i + 2)) ",\n" \
 		    parts "\t.filters = {\n" filters "\t},\n" \
 		    "\t.sorts = {\n" sorts "\t},\n};\n\n"
 		all = all "\t&list_" name ",\n"
@@ -117,6 +117,8 @@ function flush_one(    sql, i) {
 	next
 }
 /^--/ { next }
+# Where a list's rows come from begins a line, unlike the FROM of a subquery.
+kind == "list" && /^FROM / { body = body " \001" $0; next }
 { body = body " " $0 }
 
 END {

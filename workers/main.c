@@ -5,11 +5,8 @@
  *	certctl-workers --migrate	bring the database schema up to date
  *	certctl-workers --check-config	print the effective settings
  */
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "domain/seed.h"
 #include "workers.h"
@@ -20,13 +17,10 @@
 
 /* What every mode begins with. */
 struct program {
-	struct arena *a;
+	struct arena *a;	/* of the settings */
 	struct settings set;
 	struct ctx c;
 };
-
-static int
-run(struct program *p);
 
 static int
 print_help(struct program *p)
@@ -79,19 +73,6 @@ migrate(struct program *p)
 	return 0;
 }
 
-static const struct mode {
-	const char *flag;
-	bool settings;		/* it needs them */
-	int (*run)(struct program *p);
-} modes[] = {
-	{ "", true, run },
-	{ "--check-config", true, check_config },
-	{ "--migrate", true, migrate },
-	{ "--version", false, print_version },
-	{ "--help", false, print_help },
-	{ "-h", false, print_help },
-};
-
 /* Schema and seeds; E_UNAVAILABLE if it is worth trying again. */
 static int
 prepare_database(struct ctx *c, struct err *e)
@@ -128,7 +109,8 @@ await_database(struct ctx *c)
 			log_err(LOG_WARN, "waiting for the database", &e,
 			    NULL, NULL);
 		said = e;
-		if (wait_signal_ms(backoff_next(&wait)))
+		pause_ms(backoff_next(&wait));
+		if (stopping())
 			return 1;
 	}
 	if (said.code != E_OK)
@@ -139,16 +121,87 @@ await_database(struct ctx *c)
 static int
 run(struct program *p)
 {
-	int rc = await_database(&p->c);
+	int rc;
+
+	catch_stop();
+	rc = await_database(&p->c);
 
 	if (rc != 0)
 		return rc < 0 ? 1 : 0;
 	/* Children make connections of their own. */
 	db_free(p->c.db);
 	p->c.db = NULL;
-	arena_reset(p->c.a);
+	arena_free(p->c.a);
+	p->c.a = NULL;
 	log_info("workers started", "version", VERSION, NULL);
 	rc = supervise(&p->set);
 	log_info("workers ended", NULL);
+	return rc;
+}
+
+static const struct mode {
+	const char *flag;
+	bool settings;		/* it needs them */
+	int (*run)(struct program *p);
+} modes[] = {
+	{ "", true, run },
+	{ "--check-config", true, check_config },
+	{ "--migrate", true, migrate },
+	{ "--version", false, print_version },
+	{ "--help", false, print_help },
+	{ "-h", false, print_help },
+};
+
+static const struct mode *
+find_mode(int argc, char **argv)
+{
+	const char *flag = argc > 1 ? argv[1] : "";
+
+	for (size_t i = 0; i < NELEM(modes) && argc <= 2; i++)
+		if (streq(flag, modes[i].flag))
+			return &modes[i];
+	return NULL;
+}
+
+static int
+load_settings(struct program *p)
+{
+	struct err e = { 0 };
+
+	if (settings_load(p->a, &p->set, &e) < 0)
+		return complain(&e);
+	log_open("certctl-workers", (enum log_level)log_level_parse(
+	    p->set.log_level));
+	p->c.a = arena_new();
+	p->c.db = db_new(p->set.database_url, "certctl-workers");
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct seal *seal;
+	struct program p = {
+		.a = arena_new(),
+		.c = {
+			.set = &p.set,
+			.actor = { .kind = ACTOR_SYSTEM, .id = "system" },
+			.seal = &seal,
+		},
+	};
+	const struct mode *m = find_mode(argc, argv);
+	int rc;
+
+	if (m == NULL) {
+		fputs("certctl-workers: unknown arguments; try --help\n",
+		    stderr);
+		return 2;
+	}
+	rc = m->settings ? load_settings(&p) : 0;
+	if (rc == 0)
+		rc = m->run(&p);
+	db_free(p.c.db);
+	arena_free(p.c.a);
+	arena_free(p.a);
 	return rc;
 }

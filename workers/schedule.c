@@ -11,6 +11,7 @@
 enum {
 	SPREAD_US = 3000000,	/* the first runs lie within so much */
 	LOOK_MS = 200,
+	RETRY_US = 10000000,	/* after a failure, if that is sooner */
 };
 
 static int
@@ -42,7 +43,7 @@ static const struct task {
 /* Where a task stands. */
 struct turn {
 	int64_t due_us;
-	char trouble[512];	/* why it failed when last run, or "" */
+	struct err trouble;	/* why it failed when last run, or E_OK */
 };
 
 static int64_t
@@ -69,12 +70,10 @@ random_us(int64_t span)
 static void
 note_trouble(const struct task *t, struct turn *turn, const struct err *e)
 {
-	const char *msg = e != NULL ? e->msg : "";
-
-	if (streq(turn->trouble, msg))
+	if (streq(turn->trouble.msg, e->msg))
 		return;
-	snprintf(turn->trouble, sizeof(turn->trouble), "%s", msg);
-	if (e != NULL)
+	turn->trouble = *e;
+	if (e->code != E_OK)
 		log_err(LOG_WARN, "a sweep failed", e, "task", t->name);
 	else
 		log_info("a sweep works again", "task", t->name, NULL);
@@ -84,11 +83,12 @@ static void
 run_task(struct ctx *c, const struct task *t, struct turn *turn)
 {
 	int64_t n = 0, period = period_us(t, c->set), began = mono_us();
+	static const struct err none;
 	struct err e = { 0 };
 	char rows[24], ms[24];
 	int rc = t->run(c, &n, &e);
 
-	note_trouble(t, turn, rc < 0 ? &e : NULL);
+	note_trouble(t, turn, rc < 0 ? &e : &none);
 	if (n > 0) {
 		snprintf(rows, sizeof(rows), "%lld", (long long)n);
 		snprintf(ms, sizeof(ms), "%lld",
@@ -96,6 +96,8 @@ run_task(struct ctx *c, const struct task *t, struct turn *turn)
 		log_info("sweep", "task", t->name, "rows", rows, "ms", ms,
 		    NULL);
 	}
+	if (rc < 0 && period > RETRY_US)
+		period = RETRY_US;
 	turn->due_us = mono_us() + period * 9 / 10 + random_us(period / 5);
 	arena_reset(c->a);
 }

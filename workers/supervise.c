@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 
 enum {
 	STOP_S = 30,		/* for children to finish what they have begun */
-	HEALTHY_US = 60000000,	/* a child that lived so long started well */
+	HEALTHY_US = 5000000,	/* a child that lived so long started well */
 	SLOTS_MAX = 65,
 };
 
@@ -81,8 +82,8 @@ awaited(void)
 	return set;
 }
 
-static void
-child_signals(void)
+void
+catch_stop(void)
 {
 	struct sigaction stop = { .sa_handler = on_stop };
 	sigset_t set = awaited();
@@ -109,7 +110,7 @@ live(const struct settings *set, bool sweeps, pid_t parent, pid_t before)
 
 	/* Not SIGKILL: what is begun is to be finished. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	child_signals();
+	catch_stop();
 	if (getppid() != parent)
 		_exit(0);
 	rc = sweeps ? schedule(&c) : issuing(&c, before);
@@ -203,7 +204,7 @@ supervise(const struct settings *set)
 
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	for (size_t i = 0; i < n; i++)
-		slots[i].wait = (struct backoff){ 100, 30000, 0 };
+		slots[i].wait = (struct backoff){ 100, 5000, 0 };
 	while (!stopping()) {
 		for (size_t i = 0; i < n; i++)
 			if (slots[i].pid == 0 && slots[i].due_us <= mono_us())

@@ -10,7 +10,8 @@
 
 #include "domain/ctx.h"
 
-/* True once SIGTERM or SIGINT asked this process to end. */
+/* Let SIGTERM and SIGINT ask this process to end; true once one did. */
+void catch_stop(void);
 bool stopping(void);
 
 /*
@@ -35,7 +36,7 @@ int schedule(struct ctx *c);
  * one's place, or 0. */
 int issuing(struct ctx *c, int before);
 
-/* Keep the children of SET alive until asked to end; the exit status. */
+/* Keep the children alive until asked to end; the exit status. */
 int supervise(const struct settings *set);
 
 #endif

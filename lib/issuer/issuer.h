@@ -31,10 +31,10 @@ struct profile_rules {
 	int64_t max_ttl_seconds;	/* 0: no cap */
 	struct texts ekus;		/* profile spellings: serverAuth, ...;
 					 * none: serverAuth and clientAuth */
-	struct texts san_patterns;	/* each SAN must match one; empty: any */
-	const char *spiffe_uri_pattern;	/* every URI SAN must match; blank: any */
+	struct texts san_patterns;	/* each name must match one */
+	const char *spiffe_uri_pattern;	/* each URI must match */
 	bool must_staple;
-	bool short_lived;		/* too short to revoke: no CDP, no OCSP */
+	bool short_lived;		/* too short to revoke: RFC 9608 */
 };
 
 struct issue_args {
@@ -42,7 +42,8 @@ struct issue_args {
 	const char *common_name;	/* of the certificate record */
 	struct texts sans;		/* of the certificate record */
 	const struct profile_rules *profile;	/* NULL: no rules */
-	const char *aia_ocsp_url, *aia_issuer_url, *cdp_url; /* blank: left out */
+	/* Where the configuration names none; blank: left out. */
+	const char *aia_ocsp_url, *aia_issuer_url, *cdp_url;
 	int64_t now;
 };
 
@@ -152,7 +153,10 @@ int issuer_names(struct arena *a, const struct issue_args *args,
 int issuer_prepare(struct issuer *i, struct arena *a,
     const struct issue_args *args, struct issue_intent *out, struct err *e);
 
-/* Sign what prepare() decided; the same TBS may be finished again after a crash. */
+/*
+ * Sign what prepare() decided; after a crash the same TBS may be finished
+ * again.
+ */
 int issuer_finish(struct issuer *i, struct arena *a, struct bytes tbs,
     struct issued *out, struct err *e);
 

@@ -31,7 +31,7 @@ void sign_close(struct signer *s);
 int sign_create_key(const char *key_ref, struct key_type type, bool *made,
     struct err *e);
 
-/* E_INVALID unless a CA key may be of TYPE: P-256, P-384, RSA 2048, 3072, 4096. */
+/* E_INVALID unless TYPE is P-256, P-384 or RSA 2048, 3072, 4096. */
 int sign_check_type(struct key_type type, struct err *e);
 
 /* The public key, DER SubjectPublicKeyInfo, borrowed from S. */

@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4), as octets and as the lower-case hex stored everywhere. */
+/* SHA-256 (FIPS 180-4), as octets and as the lower-case hex we store. */
 #ifndef CERTCTL_X509_DIGEST_H
 #define CERTCTL_X509_DIGEST_H
 

@@ -30,7 +30,10 @@ struct key *key_from_pem(struct arena *a, const char *pem, struct err *e);
 /* PKCS#8 PEM; the text is wiped with A. */
 char *key_to_pem(struct arena *a, const struct key *k, struct err *e);
 
-/* SHA-256 hex of the SubjectPublicKeyInfo: equal for a key, its CSR, its certificate. */
+/*
+ * SHA-256 hex of the SubjectPublicKeyInfo: equal for a key, its CSR and its
+ * certificate.
+ */
 char *key_spki_hash(struct arena *a, const struct key *k);
 
 struct key_type key_type_of(const struct key *k);

@@ -79,8 +79,8 @@ uri_fault(const char *s)
 
 	if (strlen(s) > URI_MAX)
 		return "is longer than 2048 characters";
-	if (!isalpha((unsigned char)s[0]) || strncmp(s + scheme, "://", 3) != 0 ||
-	    s[scheme + 3] == '\0')
+	if (!isalpha((unsigned char)s[0]) ||
+	    strncmp(s + scheme, "://", 3) != 0 || s[scheme + 3] == '\0')
 		return "is not a URI";
 	if (strspn(s, ALPHA DIGIT "-._~:/?#[]@!$&'()*+,;=%") != strlen(s))
 		return "holds a character that a URI must escape";

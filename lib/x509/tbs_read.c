@@ -50,7 +50,9 @@ take_time(struct bytes *in, int64_t *at)
 		text[n] = form[n] == '.' || form[n] == 'Z' ?
 		    (char)t.p[from++] : form[n];
 	text[n] = '\0';
-	return rfc3339_parse(text, at, &e) == 0;
+	/* RFC 3339 also has a leap second and a small "z"; X.509 has not. */
+	return text[17] < '6' && text[19] == 'Z' &&
+	    rfc3339_parse(text, at, &e) == 0;
 }
 
 static bool

@@ -306,8 +306,8 @@ SELECT count(*) FROM made;
 WITH failed AS (
 	UPDATE jobs SET status = 'Failed', status_at = now(),
 		completed_at = now(), leased_until = NULL,
-		last_error = 'given up: begun ' || attempts || ' times and '
-			'never finished'
+		last_error = 'given up: begun ' || attempts
+			|| ' times and never finished'
 	WHERE id IN (SELECT id FROM jobs
 		WHERE status = 'Running' AND leased_until < now()
 			AND attempts >= max_attempts

@@ -250,7 +250,9 @@ Test(generic_ca, lifetime_is_cut)
 	};
 
 	for (size_t n = 0; n < NELEM(cases); n++) {
-		struct profile_rules p = { .max_ttl_seconds = cases[n].max_ttl };
+		struct profile_rules p = {
+			.max_ttl_seconds = cases[n].max_ttl,
+		};
 		struct issue_args args = args_for(t_key(a));
 		struct issuer *i = open_ok(cases[n].conf);
 		struct issue_intent in;
@@ -297,8 +299,8 @@ Test(generic_ca, fails_closed_on_the_profile)
 
 Test(generic_ca, a_long_common_name_lives_in_the_names)
 {
-	const char *host = "a-label-that-goes-on-and-on.another-label-that-goes-"
-	    "on-and-on.example.com";
+	const char *host = "a-label-that-goes-on-and-on."
+	    "another-label-that-goes-on-and-on.example.com";
 	struct issuer *i = open_ok("{}");
 	struct issue_args args = {
 		.csr = request(t_key(a), host, NULL),

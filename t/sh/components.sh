@@ -76,7 +76,7 @@ make_cluster()
 	mkdir "$DIR/pg.new"
 	give postgres "$DIR/pg.new"
 	as postgres "$(pg_bin)/initdb" -D "$DIR/pg.new" -U postgres -E UTF8 \
-	    --no-locale --no-sync --no-instructions >"$DIR/log/initdb.log" 2>&1 ||
+	    --no-locale -A peer --no-sync --no-instructions >"$DIR/log/initdb.log" 2>&1 ||
 		die "no PostgreSQL cluster could be made; see" \
 		    "$DIR/log/initdb.log"
 	ident=$(for name in postgres root "$(id -un)"; do

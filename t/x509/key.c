@@ -102,7 +102,8 @@ Test(key, of_a_kind_we_cannot_use_is_refused)
 	};
 	static const char *const texts[] = {
 		"", "x", "-----BEGIN PRIVATE KEY-----\n",
-		"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+		"-----BEGIN PRIVATE KEY-----\nAAAA\n"
+		"-----END PRIVATE KEY-----\n",
 	};
 
 	for (size_t i = 0; i < NELEM(forms); i++) {

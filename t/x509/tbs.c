@@ -104,6 +104,61 @@ Test(tbs, that_is_not_whole_or_not_der_is_refused)
 	cr_expect_eq(tbs_read(a, bad, &info, &e), -1);
 }
 
+/* The first NEEDLE in DER replaced by as many octets of WITH. */
+static struct bytes
+change(struct bytes der, const char *needle, const char *with, size_t len)
+{
+	unsigned char *copy = arena_memdup(a, der.p, der.len), *at;
+
+	at = memmem(copy, der.len, needle, len);
+	cr_assert_not_null(at);
+	memcpy(at, with, len);
+	return (struct bytes){ copy, der.len };
+}
+
+Test(tbs, that_leaves_doubt_is_no_end_entity)
+{
+	static const struct {
+		const char *needle, *with;
+		size_t len;
+		int want;		/* -1: refused, 1: taken for a CA */
+	} cases[] = {
+#define ROW(needle, with, want) { (needle), (with), sizeof(with) - 1, (want) }
+		/* basicConstraints or keyUsage under another name, or twice */
+		ROW("\x55\x1d\x13", "\x55\x1d\x14", 1),
+		ROW("\x55\x1d\x0f", "\x55\x1d\x10", 1),
+		ROW("\x55\x1d\x0f", "\x55\x1d\x13", -1),
+		/* keyUsage of no octet, or with another type */
+		ROW("\x03\x02\x07\x80", "\x03\x01\x00\x80", 1),
+		ROW("\x03\x02\x07\x80", "\x04\x02\x07\x80", 1),
+		ROW("\x03\x02\x07\x80", "\x03\x02\x00\x84", 1),
+		/* basicConstraints with an element, critical not TRUE */
+		ROW("\x04\x02\x30\x00", "\x04\x02\x05\x00", 1),
+		ROW("\x13\x01\x01\xff", "\x13\x01\x01\x01", -1),
+		/* times: a leap second, a small z */
+		ROW("231114221320Z", "231114221360Z", -1),
+		ROW("231114221320Z", "231114221320z", -1),
+		ROW("231114221320Z", "231314221320Z", -1),
+		/* version 1 */
+		ROW("\xa0\x03\x02\x01\x02", "\xa0\x03\x02\x01\x00", -1),
+#undef ROW
+	};
+	struct tbs t = sample();
+	struct tbs_info info;
+	struct bytes der;
+
+	cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct bytes bad = change(der, cases[i].needle, cases[i].with,
+		    cases[i].len);
+		int rc = tbs_read(a, bad, &info, &e);
+
+		cr_expect_eq(rc, cases[i].want < 0 ? -1 : 0, "case %zu", i);
+		if (rc == 0)
+			cr_expect(info.ca, "case %zu", i);
+	}
+}
+
 Test(tbs, takes_no_unknown_usage)
 {
 	static const char *names[] = { "serverAuth", "anyExtendedKeyUsage" };

@@ -1,0 +1,54 @@
+/*
+ * tbs_read() against OpenSSL: what the holder of a CA key takes for an end
+ * entity's must not be a CA's for those who rely on the certificate.
+ *
+ *	clang -std=gnu17 -g -O1 -D_GNU_SOURCE -Ilib \
+ *	    -fsanitize=fuzzer,address,undefined t/fuzz/tbs.c \
+ *	    lib/base/[a-z]*.c lib/x509/[a-z]*.c -lssl -lcrypto -o fuzz-tbs
+ *	mkdir -p corpus
+ *	./fuzz-tbs -max_len=4096 -max_total_time=60 corpus t/fuzz/seeds/tbs
+ */
+#include <openssl/err.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "x509/ossl.h"
+#include "x509/tbs.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void
+ask_openssl(struct arena *a, struct bytes tbs, struct bytes algorithm,
+    const struct tbs_info *info)
+{
+	struct bytes der = cert_assemble(a, tbs, algorithm, tbs);
+	AUTO(X509) x = ossl_cert(der.p, der.len);
+	int64_t at;
+	struct err e;
+
+	if (x == NULL)
+		return;
+	if (!info->ca && (X509_check_ca(x) != 0 ||
+	    (X509_get_extension_flags(x) & EXFLAG_CA) != 0))
+		abort();
+	if (ossl_time(X509_get0_notAfter(x), &at, &e) < 0 ||
+	    at != info->not_after)
+		abort();
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct arena *a = arena_new();
+	struct bytes tbs = { data, len };
+	struct tbs_info info;
+	struct err e = { 0 };
+
+	if (tbs_read(a, tbs, &info, &e) == 0)
+		ask_openssl(a, tbs, info.algorithm, &info);
+	else if (e.code != E_INVALID)
+		abort();
+	ERR_clear_error();
+	arena_free(a);
+	return 0;
+}
