@@ -2,6 +2,7 @@
 #
 #	-- :name team_get	a statement, up to the next ":name" or ":list"
 #	-- :audited		also prepared in the form that records the call
+#	-- :also team_lock FOR UPDATE	the same once more, with an ending
 #	-- :list certificates	a list; see lib/db/list.h
 #	-- :where, :totals, :unique, :desc, :filter, :sort	its parts
 #
@@ -49,18 +50,23 @@ function max_arg(sql,    s, n, v) {
 	return n
 }
 
+function statement(name, sql, audited,    n) {
+	enums = enums "\tQ_" toupper(name) ",\n"
+	n = max_arg(sql)
+	table = table "\t[Q_" toupper(name) "] = {\n\t\t.name = " \
+	    quote(name) ",\n\t\t.nargs = " n ",\n\t\t.sql = " \
+	    quote(sql) ",\n"
+	if (audited)
+		table = table "\t\t.audited = " quote(audited_form(sql, n)) ",\n"
+	table = table "\t},\n"
+}
+
 function flush_one(    sql, i) {
 	sql = squeeze(body)
 	if (kind == "name") {
-		enums = enums "\tQ_" toupper(name) ",\n"
-		n = max_arg(sql)
-		table = table "\t[Q_" toupper(name) "] = {\n\t\t.name = " \
-		    quote(name) ",\n\t\t.nargs = " n ",\n\t\t.sql = " \
-		    quote(sql) ",\n"
-		if (audited)
-			table = table "\t\t.audited = " \
-			    quote(audited_form(sql, n)) ",\n"
-		table = table "\t},\n"
+		statement(name, sql, audited)
+		if (also != "")
+			statement(also, sql " " ending, 0)
 	} else if (kind == "list") {
 		i = index(sql, " \001FROM ")
 		externs = externs "extern const struct list list_" name ";\n"
@@ -72,7 +78,7 @@ function flush_one(    sql, i) {
 		    "\t.sorts = {\n" sorts "\t},\n};\n\n"
 		all = all "\t&list_" name ",\n"
 	}
-	kind = body = parts = filters = sorts = ""
+	kind = body = also = parts = filters = sorts = ""
 	audited = 0
 }
 
@@ -83,6 +89,12 @@ function flush_one(    sql, i) {
 	next
 }
 /^-- :audited/ { audited = 1; next }
+/^-- :also / {
+	also = $3
+	ending = $0
+	sub(/^-- :also +[^ ]+ +/, "", ending)
+	next
+}
 /^-- :desc/ { parts = parts "\t.desc = true,\n"; next }
 /^-- :(where|totals|unique) / {
 	part = substr($2, 2)

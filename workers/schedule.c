@@ -9,7 +9,7 @@
 #include "workers.h"
 
 enum {
-	SPREAD_US = 3000000,	/* the first runs lie within so much */
+	SPREAD_US = 1000000,	/* the first runs lie within so much */
 	LOOK_MS = 200,
 	RETRY_US = 10000000,	/* after a failure, if that is sooner */
 };

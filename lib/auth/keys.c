@@ -168,7 +168,6 @@ find_agent(struct keys *k, struct arena *a, struct db *db, const char *hash,
 	    arena_strndup(a, hash, 8), NULL, 16) % CACHED];
 	struct agent_key_row row = { 0 };
 	struct db_batch *b;
-	struct db_rows rows;
 
 	actor->kind = ACTOR_AGENT;
 	if (c->until > mono_us() &&
@@ -180,10 +179,8 @@ find_agent(struct keys *k, struct arena *a, struct db *db, const char *hash,
 	db_add(b, Q_AGENT_BY_KEY, db_text(hash));
 	if (db_run(b, e) < 0)
 		return -1;
-	rows = db_rows(b, 0, agent_key_fields);
-	if (rows.n == 0)
+	if (!db_take(b, 0, agent_key_fields, &row))
 		return err_set(e, E_UNAUTHORIZED, "invalid API key");
-	db_row(&rows, 0, &row);
 	actor->id = row.id;
 	memcpy(c->hash, hash, sizeof(c->hash));
 	snprintf(c->id, sizeof(c->id), "%s", row.id);

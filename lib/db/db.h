@@ -149,6 +149,10 @@ struct db_rows db_rows(const struct db_batch *b, size_t i,
 /* Row N into OBJ.  Texts are borrowed from the batch's arena. */
 void db_row(const struct db_rows *r, int n, void *obj);
 
+/* The first row of statement I into OBJ; false if there is none. */
+bool db_take(const struct db_batch *b, size_t i, const struct field *t,
+    void *obj);
+
 /* A bytea column, borrowed; no octets if it is null. */
 struct bytes db_bytes_at(const struct db_batch *b, size_t i, int row,
     const char *column);

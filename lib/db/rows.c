@@ -138,6 +138,17 @@ db_row(const struct db_rows *rows, int n, void *obj)
 			    rows->col[k], obj);
 }
 
+bool
+db_take(const struct db_batch *b, size_t i, const struct field *t, void *obj)
+{
+	struct db_rows rows = db_rows(b, i, t);
+
+	if (rows.n == 0)
+		return false;
+	db_row(&rows, 0, obj);
+	return true;
+}
+
 struct bytes
 db_bytes_at(const struct db_batch *b, size_t i, int row, const char *column)
 {

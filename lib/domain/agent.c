@@ -44,17 +44,6 @@ static const struct field key_fields[] = {
 	FIELD_END
 };
 
-static bool
-take_agent(const struct db_batch *b, struct agent *out)
-{
-	struct db_rows rows = db_rows(b, 0, agent_fields);
-
-	if (rows.n == 0)
-		return false;
-	db_row(&rows, 0, out);
-	return true;
-}
-
 static int
 not_found(const char *id, struct err *e)
 {
@@ -104,7 +93,7 @@ agent_register(struct ctx *c, const struct json *body, struct agent *out,
 	    db_text(hash));
 	if (db_run(b, e) < 0)
 		goto fail;
-	if (!take_agent(b, &g)) {
+	if (!db_take(b, 0, agent_fields, &g)) {
 		err_set(e, E_CONFLICT,
 		    "an agent of the name \"%s\" already exists", g.name);
 		goto fail;
@@ -128,7 +117,7 @@ agent_get(struct ctx *c, const char *id, struct agent *out, struct err *e)
 	*out = (struct agent){ 0 };
 	if (ctx_read(c, Q_AGENT_GET, &b, e, db_text(id)) < 0)
 		return -1;
-	return take_agent(b, out) ? 0 : not_found(id, e);
+	return db_take(b, 0, agent_fields, out) ? 0 : not_found(id, e);
 }
 
 int
@@ -149,7 +138,8 @@ agent_heartbeat(struct ctx *c, const char *id, const struct pulse *p,
 	db_add(b, Q_AGENT_GET, db_text(id));
 	if (db_run(b, e) < 0)
 		return -1;
-	return take_agent(b, &g) ? gone(e) : not_found(id, e);
+	return db_take(b, 0, agent_fields, &g) ? gone(e) :
+	    not_found(id, e);
 }
 
 static const struct field retirement_fields[] = {
@@ -200,21 +190,19 @@ agent_retire(struct ctx *c, const char *id, bool force, const char *reason,
 {
 	struct retirement r = { 0 };
 	struct db_batch *b = db_batch(c->db, c->a);
-	struct db_rows rows;
+	bool found;
 
 	*out = r;
 	db_begin(c->db);
 	db_add(b, Q_AGENT_LOCK, db_text(id));
 	if (db_run(b, e) < 0)
 		goto fail;
-	rows = db_rows(b, 0, retirement_fields);
-	if (rows.n > 0)
-		db_row(&rows, 0, &r);
+	found = db_take(b, 0, retirement_fields, &r);
 	r.already_retired = r.retired_at != 0;
 	*out = r;
 	if (may_retire(id, force, reason, &r, e) < 0)
 		goto fail;
-	if (rows.n == 0) {
+	if (!found) {
 		not_found(id, e);
 		goto fail;
 	}
@@ -233,9 +221,7 @@ agent_retire(struct ctx *c, const char *id, bool force, const char *reason,
 		    retirement_details(c, &r, force));
 	if (ctx_commit(c, b, 200, e) < 0)
 		goto fail;
-	rows = db_rows(b, 0, retirement_fields);
-	if (rows.n > 0)
-		db_row(&rows, 0, out);
+	db_take(b, 0, retirement_fields, out);
 	return 0;
 fail:
 	db_rollback(c->db);

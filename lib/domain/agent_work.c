@@ -145,7 +145,6 @@ struct csr_row {
 	const char *hostname, *certificate_id, *job_id;
 	const char *certificate_profile_id;
 	struct profile profile;
-	bool profile_enabled;
 };
 
 static const struct field csr_row_fields[] = {
@@ -154,18 +153,7 @@ static const struct field csr_row_fields[] = {
 	FIELD(struct csr_row, certificate_id, TEXT, 0),
 	FIELD(struct csr_row, job_id, TEXT, 0),
 	FIELD(struct csr_row, certificate_profile_id, TEXT, 0),
-	FIELD(struct csr_row, profile_enabled, BOOL, 0),
-	FIELD_AS(struct csr_row, profile.allowed_key_algorithms,
-	    "allowed_key_algorithms", JSONS, 0),
-	FIELD_AS(struct csr_row, profile.max_ttl_seconds, "max_ttl_seconds",
-	    INT, 0),
-	FIELD_AS(struct csr_row, profile.allowed_ekus, "allowed_ekus", TEXTS,
-	    0),
-	FIELD_AS(struct csr_row, profile.required_san_patterns,
-	    "required_san_patterns", TEXTS, 0),
-	FIELD_AS(struct csr_row, profile.spiffe_uri_pattern,
-	    "spiffe_uri_pattern", TEXT, 0),
-	FIELD_AS(struct csr_row, profile.must_staple, "must_staple", BOOL, 0),
+	PROFILE_RULE_FIELDS(struct csr_row, profile),
 	FIELD_END
 };
 
@@ -175,17 +163,14 @@ find_csr_job(struct ctx *c, const char *id, const char *certificate_id,
     struct csr_row *row, struct err *e)
 {
 	struct db_batch *b = db_batch(c->db, c->a);
-	struct db_rows rows;
 
 	*row = (struct csr_row){ 0 };
 	db_add(b, Q_AGENT_CSR_JOB, db_text(id), db_text(certificate_id));
 	if (db_run(b, e) < 0)
 		return -1;
-	rows = db_rows(b, 0, csr_row_fields);
-	if (rows.n == 0)
+	if (!db_take(b, 0, csr_row_fields, row))
 		return err_set(e, E_NOT_FOUND, "agent \"%s\" does not exist",
 		    id);
-	db_row(&rows, 0, row);
 	if (row->retired_at != 0)
 		return err_set(e, E_GONE, "Agent has been retired");
 	if (blank(certificate_id))
@@ -212,7 +197,7 @@ check_csr(struct ctx *c, const struct csr_row *row, const char *pem,
 		return -1;
 	if (blank(row->certificate_profile_id))
 		return 0;
-	if (!row->profile_enabled)
+	if (!row->profile.enabled)
 		return err_set(e, E_INVALID, "profile \"%s\" is disabled",
 		    row->certificate_profile_id);
 	if (profile_rules(c->a, &row->profile, &rules, e) < 0)
@@ -270,17 +255,14 @@ agent_certificate(struct ctx *c, const char *id, const char *certificate_id,
 {
 	struct db_batch *b = db_batch(c->db, c->a);
 	struct pickup row;
-	struct db_rows rows;
 
 	db_add(b, Q_AGENT_CERTIFICATE, db_text(id), db_text(certificate_id));
 	if (db_run(b, e) < 0)
 		return -1;
-	rows = db_rows(b, 0, pickup_fields);
-	if (rows.n == 0)
+	if (!db_take(b, 0, pickup_fields, &row))
 		return err_set(e, E_NOT_FOUND,
 		    "certificate \"%s\" has nothing for this agent",
 		    certificate_id);
-	db_row(&rows, 0, &row);
 	b = db_batch(c->db, c->a);
 	ctx_audit(c, b, "certificate_retrieved", "certificate",
 	    certificate_id, arena_printf(c->a, "{\"version\":\"%s\"}",
@@ -359,7 +341,6 @@ agent_report(struct ctx *c, const char *id, const char *job_id,
 	struct db_batch *b = db_batch(c->db, c->a);
 	const struct transition *t;
 	struct reported_job j;
-	struct db_rows rows;
 
 	if (transition_of(r->status, NULL) == NULL)
 		return err_set(e, E_INVALID,
@@ -368,13 +349,11 @@ agent_report(struct ctx *c, const char *id, const char *job_id,
 	db_add(b, Q_JOB_REPORT_LOCK, db_text(job_id), db_text(id));
 	if (db_run(b, e) < 0)
 		goto fail;
-	rows = db_rows(b, 0, reported_job_fields);
-	if (rows.n == 0) {
+	if (!db_take(b, 0, reported_job_fields, &j)) {
 		err_set(e, E_NOT_FOUND, "job \"%s\" is none of this agent's",
 		    job_id);
 		goto fail;
 	}
-	db_row(&rows, 0, &j);
 	t = transition_of(r->status, j.status);
 	if (t == NULL && !streq(r->status, j.status)) {
 		err_set(e, E_CONFLICT, "a job that is %s cannot become %s",

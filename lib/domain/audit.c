@@ -26,7 +26,6 @@ audit_get(struct ctx *c, const char *id, struct audit_event *out,
 {
 	static const char prefix[] = "audit-";
 	struct db_batch *b;
-	struct db_rows rows;
 	int64_t seq = 0;
 
 	*out = (struct audit_event){ 0 };
@@ -34,11 +33,9 @@ audit_get(struct ctx *c, const char *id, struct audit_event *out,
 		int_parse(id + strlen(prefix), 1, INT64_MAX, &seq);
 	if (ctx_read(c, Q_AUDIT_GET, &b, e, db_int(seq)) < 0)
 		return -1;
-	rows = db_rows(b, 0, audit_fields);
-	if (rows.n == 0)
+	if (!db_take(b, 0, audit_fields, out))
 		return err_set(e, E_NOT_FOUND,
 		    "audit event \"%s\" does not exist", id);
-	db_row(&rows, 0, out);
 	return 0;
 }
 

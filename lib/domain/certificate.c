@@ -157,17 +157,6 @@ check_tags(struct ctx *c, const char *tags, struct err *e)
 	return 0;
 }
 
-static bool
-take_certificate(const struct db_batch *b, struct certificate *out)
-{
-	struct db_rows rows = db_rows(b, 0, certificate_fields);
-
-	if (rows.n == 0)
-		return false;
-	db_row(&rows, 0, out);
-	return true;
-}
-
 int
 certificate_not_found(const char *id, struct err *e)
 {
@@ -184,7 +173,8 @@ certificate_get(struct ctx *c, const char *id, struct certificate *out,
 	*out = (struct certificate){ 0 };
 	if (ctx_read(c, Q_CERTIFICATE_GET, &b, e, db_text(id)) < 0)
 		return -1;
-	return take_certificate(b, out) ? 0 : certificate_not_found(id, e);
+	return db_take(b, 0, certificate_fields, out) ? 0 :
+	    certificate_not_found(id, e);
 }
 
 struct chosen {
@@ -250,7 +240,7 @@ certificate_create(struct ctx *c, const struct json *body,
 	    certificate_details(c, &cert));
 	if (ctx_commit(c, b, 201, e) < 0)
 		return -1;
-	take_certificate(b, &cert);
+	db_take(b, 0, certificate_fields, &cert);
 	*out = cert;
 	return 0;
 }
@@ -264,7 +254,8 @@ certificate_lock(struct ctx *c, const char *id, struct certificate *out, struct 
 	db_add(b, Q_CERTIFICATE_LOCK, db_text(id));
 	if (db_run(b, e) < 0)
 		return -1;
-	return take_certificate(b, out) ? 0 : certificate_not_found(id, e);
+	return db_take(b, 0, certificate_fields, out) ? 0 :
+	    certificate_not_found(id, e);
 }
 
 /* Empty members keep what OLD has: clients send "" for what they do not set. */
@@ -320,7 +311,7 @@ certificate_update(struct ctx *c, const char *id, const struct json *body,
 	    certificate_details(c, &cert));
 	if (ctx_commit(c, b, 200, e) < 0)
 		goto fail;
-	take_certificate(b, &cert);
+	db_take(b, 0, certificate_fields, &cert);
 	*out = cert;
 	return 0;
 fail:

@@ -316,7 +316,6 @@ issuer_test(struct ctx *c, const char *id, struct err *e)
 	struct connector k = { 0 };
 	const struct issuer_type *t;
 	const char *conf;
-	struct db_rows rows;
 	struct err bad;
 	bool ok;
 
@@ -324,12 +323,10 @@ issuer_test(struct ctx *c, const char *id, struct err *e)
 	db_add(b, Q_ISSUER_LOCK, db_text(id));
 	if (db_run(b, e) < 0)
 		goto fail;
-	rows = db_rows(b, 0, issuer_fields);
-	if (rows.n == 0) {
+	if (!db_take(b, 0, issuer_fields, &k)) {
 		err_set(e, E_NOT_FOUND, "issuer \"%s\" does not exist", id);
 		goto fail;
 	}
-	db_row(&rows, 0, &k);
 	conf = config_open(c, db_bytes_at(b, 0, 0, "encrypted_config"),
 	    k.config, e);
 	if (conf == NULL)
@@ -368,18 +365,15 @@ target_test(struct ctx *c, const char *id, struct target_test *out,
     struct err *e)
 {
 	struct db_batch *b = db_batch(c->db, c->a);
-	struct db_rows rows;
 
 	db_begin(c->db);
 	db_add(b, Q_TARGET_TESTED, db_text(id));
 	if (db_run(b, e) < 0)
 		goto fail;
-	rows = db_rows(b, 0, target_test_fields);
-	if (rows.n == 0) {
+	if (!db_take(b, 0, target_test_fields, out)) {
 		err_set(e, E_NOT_FOUND, "target \"%s\" does not exist", id);
 		goto fail;
 	}
-	db_row(&rows, 0, out);
 	b = db_batch(c->db, c->a);
 	ctx_audit(c, b, arena_printf(c->a, "target_test_connection_%s",
 	    out->status), "target", id, arena_printf(c->a,

@@ -319,7 +319,6 @@ policy_id(struct ctx *c, struct renewal_policy *p, struct err *e)
 	const char *slug = policy_slug(c->a, p->name);
 	struct texts ids = { 0 };
 	struct free_id row;
-	struct db_rows rows;
 
 	texts_add(c->a, &ids, slug);
 	for (int i = 2; i <= 10; i++)
@@ -327,11 +326,9 @@ policy_id(struct ctx *c, struct renewal_policy *p, struct err *e)
 	db_add(b, Q_RENEWAL_POLICY_FREE_ID, db_texts(&ids));
 	if (db_run(b, e) < 0)
 		return -1;
-	rows = db_rows(b, 0, free_id_fields);
-	if (rows.n == 0)
+	if (!db_take(b, 0, free_id_fields, &row))
 		return err_set(e, E_CONFLICT, "ids %s to %s-10 are all taken",
 		    slug, slug);
-	db_row(&rows, 0, &row);
 	p->id = row.id;
 	return 0;
 }

@@ -43,17 +43,6 @@ not_found(const char *id, struct err *e)
 	return err_set(e, E_NOT_FOUND, "job \"%s\" does not exist", id);
 }
 
-static bool
-take(const struct db_batch *b, const struct field *t, void *out)
-{
-	struct db_rows rows = db_rows(b, 0, t);
-
-	if (rows.n == 0)
-		return false;
-	db_row(&rows, 0, out);
-	return true;
-}
-
 int
 job_get(struct ctx *c, const char *id, struct job *out, struct err *e)
 {
@@ -62,7 +51,7 @@ job_get(struct ctx *c, const char *id, struct job *out, struct err *e)
 	*out = (struct job){ 0 };
 	if (ctx_read(c, Q_JOB_GET, &b, e, db_text(id)) < 0)
 		return -1;
-	return take(b, job_fields, out) ? 0 : not_found(id, e);
+	return db_take(b, 0, job_fields, out) ? 0 : not_found(id, e);
 }
 
 int
@@ -77,13 +66,10 @@ job_cancel(struct ctx *c, const char *id, struct err *e)
 	if (db_run(b, e) < 0)
 		goto fail;
 	if (db_count(b, 0) == 0) {
-		struct db_rows rows = db_rows(b, 1, job_fields);
-
-		if (rows.n == 0) {
+		if (!db_take(b, 1, job_fields, &j)) {
 			not_found(id, e);
 			goto fail;
 		}
-		db_row(&rows, 0, &j);
 		err_set(e, E_CONFLICT, "a job that is %s cannot be cancelled",
 		    j.status);
 		goto fail;
@@ -123,7 +109,7 @@ job_verify(struct ctx *c, struct job_verification *v, struct err *e)
 	    db_text(v->target_id));
 	if (db_run(b, e) < 0)
 		goto fail;
-	if (!take(b, job_verification_fields, v)) {
+	if (!db_take(b, 0, job_verification_fields, v)) {
 		err_set(e, E_NOT_FOUND, "job \"%s\" is no deployment to "
 		    "target \"%s\"", v->job_id, v->target_id);
 		goto fail;
@@ -148,5 +134,6 @@ job_verification(struct ctx *c, const char *id, struct job_verification *out,
 	*out = (struct job_verification){ 0 };
 	if (ctx_read(c, Q_JOB_VERIFICATION, &b, e, db_text(id)) < 0)
 		return -1;
-	return take(b, job_verification_fields, out) ? 0 : not_found(id, e);
+	return db_take(b, 0, job_verification_fields, out) ? 0 :
+	    not_found(id, e);
 }

@@ -16,11 +16,9 @@ static const struct field id_fields[] = {
 static const char *
 first_id(const struct db_batch *b, size_t i)
 {
-	struct db_rows rows = db_rows(b, i, id_fields);
 	struct id_row row = { 0 };
 
-	if (rows.n > 0)
-		db_row(&rows, 0, &row);
+	db_take(b, i, id_fields, &row);
 	return row.id;
 }
 

@@ -10,18 +10,6 @@ not_found(const struct resource *r, const char *id, struct err *e)
 	    r->verb_name, id);
 }
 
-/* The only row of statement I into OBJ; false if there is none. */
-static bool
-take_row(const struct db_batch *b, size_t i, const struct field *t, void *obj)
-{
-	struct db_rows rows = db_rows(b, i, t);
-
-	if (rows.n == 0)
-		return false;
-	db_row(&rows, 0, obj);
-	return true;
-}
-
 int
 resource_get(struct ctx *c, const struct resource *r, const char *id,
     void *obj, struct err *e)
@@ -30,7 +18,7 @@ resource_get(struct ctx *c, const struct resource *r, const char *id,
 
 	if (ctx_read(c, r->get, &b, e, db_text(id)) < 0)
 		return -1;
-	return take_row(b, 0, r->view.fields, obj) ? 0 : not_found(r, id, e);
+	return db_take(b, 0, r->view.fields, obj) ? 0 : not_found(r, id, e);
 }
 
 static const char *
@@ -97,7 +85,7 @@ resource_create(struct ctx *c, const struct resource *r,
 	ctx_audit(c, b, action(c, r, "create"), r->name, head->id, NULL);
 	if (ctx_commit(c, b, 201, e) < 0)
 		goto fail;
-	take_row(b, 0, r->view.fields, obj);
+	db_take(b, 0, r->view.fields, obj);
 	return 0;
 fail:
 	db_rollback(c->db);
@@ -115,7 +103,7 @@ resource_update(struct ctx *c, const struct resource *r, const char *id,
 	db_add(b, r->lock, db_text(id));
 	if (db_run(b, e) < 0)
 		goto fail;
-	if (!take_row(b, 0, r->view.fields, old)) {
+	if (!db_take(b, 0, r->view.fields, old)) {
 		not_found(r, id, e);
 		goto fail;
 	}
@@ -128,7 +116,7 @@ resource_update(struct ctx *c, const struct resource *r, const char *id,
 	ctx_audit(c, b, action(c, r, "update"), r->name, id, NULL);
 	if (ctx_commit(c, b, 200, e) < 0)
 		goto fail;
-	take_row(b, 0, r->view.fields, obj);
+	db_take(b, 0, r->view.fields, obj);
 	return 0;
 fail:
 	db_rollback(c->db);

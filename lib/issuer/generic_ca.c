@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/private.h"
 #include "base/text.h"
-#include "issuer/issuer.h"
+#include "issuer/types.h"
 #include "sign/sign.h"
 #include "x509/ca.h"
 #include "x509/digest.h"

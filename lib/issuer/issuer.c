@@ -6,14 +6,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "codec/json.h"
+#include "issuer/types.h"
 
 struct issuer {
 	struct arena *a;
 	const struct issuer_type *type;
 	void *self;
 };
-
-extern const struct issuer_type issuer_generic_ca;
 
 /* Names of the contract whose connectors are not built yet. */
 #define LATER(n, l) (&(const struct issuer_type){ .name = (n), .label = (l) })

@@ -99,6 +99,11 @@ read_subject(struct arena *a, X509_REQ *req, struct csr *c, struct err *e)
 	unsigned char *der = NULL;
 	int set, last = -1, n;
 
+	/* Rules look at one; a second one would pass unseen. */
+	n = X509_NAME_get_index_by_NID(in, NID_commonName, -1);
+	if (n >= 0 && X509_NAME_get_index_by_NID(in, NID_commonName, n) >= 0)
+		return err_set(e, E_INVALID,
+		    "the subject has more than one common name");
 	for (int i = 0; i < X509_NAME_entry_count(in); i++) {
 		entry = X509_NAME_get_entry(in, i);
 		if (check_attribute(entry, e) < 0)

@@ -24,8 +24,8 @@ enum { CSR_MAX = 64 * 1024 };	/* octets of DER */
  * octets are not PKCS#10 and nothing more, if the requester did not sign with
  * the key it names (SHA-256 or better), if the key is weaker than RSA 2048 or
  * P-256 or on another curve than P-256, P-384 and P-521, if there are more
- * than SANS_MAX names or one of a type we cannot issue, or if a name holds
- * what no certificate should carry: NUL and other control characters,
+ * than SANS_MAX names, one of a type we cannot issue or two common names, or
+ * if a name holds what no certificate should carry: NUL and other control characters,
  * bidirectional or zero-width characters, a label that mixes scripts.
  *
  * A dNSName that is an address, e-mail address or URI by its form is taken as
@@ -43,7 +43,7 @@ struct csr *csr_from_pem(struct arena *a, const char *pem, struct err *e);
 /* "RSA", "ECDSA" or "Ed25519"; RSA modulus or EC field size, so 3072 or 256. */
 struct key_type csr_key(const struct csr *c);
 
-/* The subject's last commonName, or "". */
+/* The subject's commonName, or "". */
 const char *csr_common_name(const struct csr *c);
 
 /* All subjectAltNames, in the order asked for. */

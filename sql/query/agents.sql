@@ -106,6 +106,8 @@ SELECT retired_at FROM a;
 -- Everything agent $1 is to do, in one look.  Due deployments, and those whose
 -- lease ran out because the agent lost them, are leased for $2 seconds; CSRs
 -- are asked for until one comes, and a job of no agent is bound to this one.
+-- A deployment that was late or failed before installs the newest version, so
+-- that it never undoes a later one.
 -- One row always: it tells whether the agent is retired, and the pace.
 WITH g AS (
 	SELECT id, retired_at FROM agents WHERE id = $1
@@ -120,7 +122,13 @@ WITH g AS (
 ), claimed AS (
 	UPDATE jobs j SET status = 'Running', attempts = j.attempts + 1,
 		status_at = now(), started_at = now(), worker = $1,
-		leased_until = now() + make_interval(secs => $2)
+		leased_until = now() + make_interval(secs => $2),
+		version_id = coalesce((
+			SELECT v.id FROM certificate_versions v
+			WHERE v.certificate_id = j.certificate_id
+				AND (v.agent_id = $1 OR v.agent_id IS NULL)
+			ORDER BY v.agent_id IS NULL, v.created_at DESC,
+				v.id DESC LIMIT 1), j.version_id)
 	FROM due WHERE j.id = due.id
 	RETURNING j.*
 ), bound AS (

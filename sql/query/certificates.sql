@@ -33,6 +33,8 @@ FROM managed_certificates c;
 
 -- :name certificate_get
 -- :audited
+-- :also certificate_lock FOR NO KEY UPDATE OF c
+-- Locked: what renew, deploy and update decide by, held until they commit.
 SELECT c.id, c.name, c.common_name, c.sans, c.environment, c.owner_id,
 	c.team_id, c.issuer_id, c.renewal_policy_id, c.certificate_profile_id,
 	c.status, c.expires_at, c.tags, c.last_renewal_at,
@@ -41,17 +43,6 @@ SELECT c.id, c.name, c.common_name, c.sans, c.environment, c.owner_id,
 	ARRAY(SELECT m.target_id FROM certificate_target_mappings m
 		WHERE m.certificate_id = c.id ORDER BY 1) AS target_ids
 FROM managed_certificates c WHERE c.id = $1;
-
--- :name certificate_lock
--- What renew, deploy and update decide by, held until they commit.
-SELECT c.id, c.name, c.common_name, c.sans, c.environment, c.owner_id,
-	c.team_id, c.issuer_id, c.renewal_policy_id, c.certificate_profile_id,
-	c.status, c.expires_at, c.tags, c.last_renewal_at,
-	c.last_deployment_at, c.revoked_at, c.revocation_reason, c.source,
-	c.created_at, c.updated_at,
-	ARRAY(SELECT m.target_id FROM certificate_target_mappings m
-		WHERE m.certificate_id = c.id ORDER BY 1) AS target_ids
-FROM managed_certificates c WHERE c.id = $1 FOR NO KEY UPDATE OF c;
 
 -- :name certificate_insert
 WITH c AS (

@@ -9,15 +9,12 @@ FROM teams c;
 
 -- :name team_get
 -- :audited
+-- :also team_lock FOR NO KEY UPDATE
 SELECT id, name, description, created_at, updated_at FROM teams WHERE id = $1;
 
 -- :name team_insert
 INSERT INTO teams (id, name, description) VALUES ($1, $2, $3)
 RETURNING created_at, updated_at;
-
--- :name team_lock
-SELECT id, name, description, created_at, updated_at
-FROM teams WHERE id = $1 FOR NO KEY UPDATE;
 
 -- :name team_update
 UPDATE teams SET name = $2, description = $3, updated_at = now()
@@ -36,16 +33,13 @@ FROM owners c;
 
 -- :name owner_get
 -- :audited
+-- :also owner_lock FOR NO KEY UPDATE
 SELECT id, name, email, team_id, created_at, updated_at
 FROM owners WHERE id = $1;
 
 -- :name owner_insert
 INSERT INTO owners (id, name, email, team_id) VALUES ($1, $2, $3, $4)
 RETURNING created_at, updated_at;
-
--- :name owner_lock
-SELECT id, name, email, team_id, created_at, updated_at
-FROM owners WHERE id = $1 FOR NO KEY UPDATE;
 
 -- :name owner_update
 UPDATE owners SET name = $2, email = $3, team_id = $4, updated_at = now()
@@ -66,6 +60,7 @@ FROM certificate_profiles c;
 
 -- :name profile_get
 -- :audited
+-- :also profile_lock FOR NO KEY UPDATE
 SELECT c.id, c.name, c.description, c.allowed_key_algorithms,
 	c.max_ttl_seconds, c.allowed_ekus, c.required_san_patterns,
 	c.required_csr_attributes, c.spiffe_uri_pattern, c.allow_short_lived,
@@ -80,13 +75,6 @@ INSERT INTO certificate_profiles (id, name, description,
 VALUES ($1, $2, $3, $4::jsonb, $5, $6::text[], $7::text[], $8::text[], $9,
 	$10::boolean, $11::boolean, $12, $13::boolean)
 RETURNING created_at, updated_at;
-
--- :name profile_lock
-SELECT c.id, c.name, c.description, c.allowed_key_algorithms,
-	c.max_ttl_seconds, c.allowed_ekus, c.required_san_patterns,
-	c.required_csr_attributes, c.spiffe_uri_pattern, c.allow_short_lived,
-	c.must_staple, c.acme_auth_mode, c.enabled, c.created_at, c.updated_at
-FROM certificate_profiles c WHERE c.id = $1 FOR NO KEY UPDATE;
 
 -- :name profile_update
 UPDATE certificate_profiles SET name = $2, description = $3,
@@ -113,6 +101,7 @@ FROM renewal_policies c;
 
 -- :name renewal_policy_get
 -- :audited
+-- :also renewal_policy_lock FOR NO KEY UPDATE
 SELECT c.id, c.name, c.renewal_window_days, c.auto_renew, c.max_retries,
 	c.retry_interval_seconds,
 	array_to_json(c.alert_thresholds_days)::text AS alert_thresholds_days,
@@ -134,14 +123,6 @@ VALUES ($1, $2, $3, $4::boolean, $5, $6,
 	ARRAY(SELECT jsonb_array_elements_text($7::jsonb)::integer), $8,
 	$9::jsonb, $10::jsonb)
 RETURNING created_at, updated_at;
-
--- :name renewal_policy_lock
-SELECT c.id, c.name, c.renewal_window_days, c.auto_renew, c.max_retries,
-	c.retry_interval_seconds,
-	array_to_json(c.alert_thresholds_days)::text AS alert_thresholds_days,
-	c.certificate_profile_id, c.alert_channels, c.alert_severity_map,
-	c.created_at, c.updated_at
-FROM renewal_policies c WHERE c.id = $1 FOR NO KEY UPDATE;
 
 -- :name renewal_policy_update
 UPDATE renewal_policies SET name = $2, renewal_window_days = $3,

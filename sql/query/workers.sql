@@ -176,11 +176,12 @@ FROM jobs WHERE id = $1;
 SELECT pg_try_advisory_xact_lock(7236, $1);
 
 -- :name renewal_check
--- Certificates inside their window: the policy's days, at most a third of the
--- certificate's life.  Each that may be renewed gets a job for every agent that
--- has a target of it (one unbound job without any); the others are marked.
--- Whatever is found leaves the set, so calling again while $2 rows came back
--- ends.  $3: only lives up to so many seconds.  Job ids begin with $1.
+-- Certificates inside their window: the policy's days, or a third of the life
+-- of a certificate that would spend most of it in such a window.  Each that may
+-- be renewed gets a job for every agent that has a target of it (one unbound
+-- job without any); the others are marked.  Whatever is found leaves the set,
+-- so calling again while $2 rows came back ends.  $3: only lives up to so many
+-- seconds.  Job ids begin with $1.
 WITH due AS (
 	SELECT c.id, c.expires_at <= now() AS past, r.renew,
 		greatest(p.max_retries, 1) AS max_attempts
@@ -201,9 +202,12 @@ WITH due AS (
 		AND ($3 IS NULL OR c.expires_at - c.issued_at
 			<= make_interval(secs => $3::float8))
 		AND c.status IN ('Active', 'Expiring', 'Expired')
-		AND c.expires_at - least(
-			make_interval(days => p.renewal_window_days),
-			(c.expires_at - c.issued_at) / 3) <= now()
+		AND c.expires_at - CASE
+			WHEN make_interval(days => p.renewal_window_days)
+				> (c.expires_at - c.issued_at) * 0.7
+			THEN (c.expires_at - c.issued_at) / 3
+			ELSE make_interval(days => p.renewal_window_days)
+			END <= now()
 		AND (r.renew OR c.status = 'Active'
 			OR c.status = 'Expiring' AND c.expires_at <= now())
 	ORDER BY c.expires_at LIMIT $2

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "fixture.h"
 #include "issuer/issuer.h"
+#include "t/x509/fixture.h"
 #include "x509/cert.h"
 #include "x509/digest.h"
 

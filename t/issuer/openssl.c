@@ -7,8 +7,8 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "fixture.h"
 #include "issuer/issuer.h"
+#include "t/x509/fixture.h"
 
 static struct arena *a;
 static struct err e;

@@ -10,7 +10,7 @@ process_start_time()
 {
 	local stat fields
 
-	{ stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 0
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
 	# The name, in parentheses, may hold blanks.
 	read -r -a fields <<<"${stat##*) }"
 	echo "${fields[19]}"
@@ -55,7 +55,7 @@ process_members()
 	[ -s "$1" ] && read -r pid _ boot <"$1" || return 0
 	[ "$boot" = "$(boot_id)" ] || return 0
 	for stat in /proc/[0-9]*/stat; do
-		{ stat=$(<"$stat"); } 2>/dev/null || continue
+		read -r stat 2>/dev/null <"$stat" || continue
 		read -r -a fields <<<"${stat##*) }"
 		[ "${fields[0]}" != Z ] || continue
 		if [ "${fields[3]}" = "$pid" ] || [ "${fields[1]}" = "$pid" ]

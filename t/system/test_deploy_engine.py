@@ -594,7 +594,9 @@ def kill_at_stop(argv, stop_at):
     pid = os.fork()
     if pid == 0:
         ptrace(PTRACE_TRACEME, 0, 0, 0)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
         os.execv(argv[0], argv)
     stops, pass_on = 0, 0
     os.waitpid(pid, 0)

@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "fixture.h"
+#include "t/x509/fixture.h"
 #include "x509/ca.h"
 #include "x509/name.h"
 #include "x509/pem.h"

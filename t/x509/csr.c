@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "fixture.h"
+#include "t/x509/fixture.h"
 
 static struct arena *a;
 static struct err e;
@@ -50,6 +50,7 @@ Test(csr, refuses_what_a_ca_must_not_sign)
 		{ "ed448",           "ED448" },
 		{ "dsa",             "dsa" },
 		{ "p256-othername",  "other than DNS" },
+		{ "p256-two-names",  "more than one common name" },
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {

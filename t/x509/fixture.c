@@ -1,4 +1,4 @@
-#include "fixture.h"
+#include "t/x509/fixture.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -16,13 +16,11 @@
 char *
 t_data(struct arena *a, const char *name)
 {
-	const char *dir = getenv("srcdir");
 	struct bytes text;
 	struct err e = { 0 };
 
-	cr_assert_eq(file_read(a, arena_printf(a, "%s/t/data/%s",
-	    dir != NULL ? dir : ".", name), 1024 * 1024, &text, &e), 0, "%s",
-	    e.msg);
+	cr_assert_eq(file_read(a, arena_printf(a, "%s/%s", T_DATA, name),
+	    1024 * 1024, &text, &e), 0, "%s", e.msg);
 	return (char *)(uintptr_t)text.p;
 }
 

@@ -9,7 +9,7 @@
 
 struct arena;
 
-/* The text of t/data/NAME below $srcdir; fails the test if it is not there. */
+/* The text of t/data/NAME; fails the test if it is not there. */
 char *t_data(struct arena *a, const char *name);
 
 /* A directory of our own below $TMPDIR, removed with A. */

@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "fixture.h"
+#include "t/x509/fixture.h"
 
 static struct arena *a;
 static struct err e;
