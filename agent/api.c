@@ -25,6 +25,17 @@ struct api {
 	bool give_up_early;
 };
 
+/* URL without the slashes at its end. */
+static const char *
+trim_slashes(struct arena *a, const char *url)
+{
+	size_t n = strlen(url);
+
+	while (n > 0 && url[n - 1] == '/')
+		n--;
+	return arena_strndup(a, url, n);
+}
+
 struct api *
 api_new(const struct conf *c, const char *agent_id, const char *key,
     struct err *e)
@@ -43,7 +54,7 @@ api_new(const struct conf *c, const char *agent_id, const char *key,
 	a = arena_new();
 	api = arena_zalloc(a, sizeof(*api));
 	*api = (struct api){
-		.a = a, .http = h, .server = arena_strdup(a, c->server),
+		.a = a, .http = h, .server = trim_slashes(a, c->server),
 		.agent_id = arena_strdup(a, or_empty(agent_id)),
 		.give_up_early = true,
 	};

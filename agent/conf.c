@@ -157,17 +157,6 @@ read_environment(struct texts_conf *t)
 	}
 }
 
-/* SERVER without the slashes at its end. */
-static const char *
-trim_slashes(struct arena *a, const char *s)
-{
-	size_t n = strlen(s);
-
-	while (n > 0 && s[n - 1] == '/')
-		n--;
-	return arena_strndup(a, s, n);
-}
-
 int
 conf_load(struct arena *a, int argc, char **argv, struct conf *out)
 {
@@ -184,7 +173,7 @@ conf_load(struct arena *a, int argc, char **argv, struct conf *out)
 			return rc;
 	}
 	*out = (struct conf){
-		.server = trim_slashes(a, t.server),
+		.server = t.server,
 		.api_key = t.api_key, .agent_id = t.agent_id,
 		.name = t.name, .key_dir = t.key_dir,
 		.state_dir = arena_printf(a, "%s/.certctl", t.key_dir),

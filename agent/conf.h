@@ -15,7 +15,7 @@ struct err;
 enum { CONF_RUN = -1 };		/* what conf_load() says when all is well */
 
 struct conf {
-	const char *server;		/* without a slash at its end */
+	const char *server;		/* its URL */
 	const char *api_key, *agent_id;
 	const char *name;		/* NULL unless given */
 	const char *key_dir;

@@ -56,14 +56,17 @@ err_prefix(struct err *e, const char *fmt, ...)
 {
 	char old[sizeof(e->msg)];
 	va_list ap;
-	int n;
+	size_t n;
 
 	memcpy(old, e->msg, sizeof(old));
 	va_start(ap, fmt);
-	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(e->msg))
-		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
+	n = strlen(e->msg);
+	/* What does not fit is cut at the end. */
+	strncat(e->msg, ": ", sizeof(e->msg) - 1 - n);
+	n = strlen(e->msg);
+	strncat(e->msg, old, sizeof(e->msg) - 1 - n);
 	one_line(e->msg);
 	return -1;
 }

@@ -143,7 +143,8 @@ agent_work(struct ctx *c, const char *id, char **json, size_t *n,
 struct csr_row {
 	int64_t retired_at;
 	const char *hostname, *certificate_id, *job_id;
-	const char *certificate_profile_id;
+	const char *certificate_profile_id, *common_name;
+	struct texts sans;
 	struct profile profile;
 };
 
@@ -153,6 +154,8 @@ static const struct field csr_row_fields[] = {
 	FIELD(struct csr_row, certificate_id, TEXT, 0),
 	FIELD(struct csr_row, job_id, TEXT, 0),
 	FIELD(struct csr_row, certificate_profile_id, TEXT, 0),
+	FIELD(struct csr_row, common_name, TEXT, 0),
+	FIELD(struct csr_row, sans, TEXTS, 0),
 	PROFILE_RULE_FIELDS(struct csr_row, profile),
 	FIELD_END
 };
@@ -193,7 +196,9 @@ check_csr(struct ctx *c, const struct csr_row *row, const char *pem,
 	struct csr *csr = csr_from_pem(c->a, pem, e);
 	struct profile_rules rules;
 
-	if (csr == NULL)
+	if (csr == NULL || (row->certificate_id != NULL &&
+	    issuer_check_names(c->a, csr, row->common_name, &row->sans,
+	    e) < 0))
 		return -1;
 	if (blank(row->certificate_profile_id))
 		return 0;

@@ -147,34 +147,6 @@ take_config(struct ctx *c, enum query lock, struct connector *k,
 	return k->config == NULL ? -1 : 0;
 }
 
-/* CONF with the F_SECRET members of T masked. */
-static char *
-mask(struct ctx *c, const struct field *t, const char *conf, struct err *e)
-{
-	struct json *j = json_parse(c->a, conf, strlen(conf), e);
-	struct buf b = BUF(c->a);
-	const struct field *f;
-	const char *name;
-	struct json *v;
-
-	if (j == NULL)
-		return NULL;
-	buf_putc(&b, '{');
-	for (size_t i = 0; json_entry(j, i, &name, &v); i++) {
-		f = t != NULL ? field_find(t, name, strlen(name)) : NULL;
-		if (i > 0)
-			buf_putc(&b, ',');
-		json_write_text(&b, name);
-		buf_putc(&b, ':');
-		if (f != NULL && (f->flags & F_SECRET))
-			buf_puts(&b, "\"" MASK "\"");
-		else
-			buf_puts(&b, json_print(c->a, v));
-	}
-	buf_putc(&b, '}');
-	return buf_str(&b);
-}
-
 static void
 connector_defaults(struct ctx *c, void *obj)
 {
@@ -206,9 +178,9 @@ issuer_check(struct ctx *c, void *obj, const void *old, struct err *e)
 	    issuer_check_conf(t, k->config, e) < 0 ||
 	    config_seal(c, k, e) < 0)
 		return -1;
-	k->masked = mask(c, t->conf, k->config, e);
+	k->masked = issuer_redact_conf(c->a, t, k->config);
 	k->config = k->masked;
-	return k->masked == NULL ? -1 : 0;
+	return 0;
 }
 
 static size_t

@@ -212,6 +212,13 @@ profile_check(struct ctx *c, void *obj, const void *old, struct err *e)
 	if (p->requires_approval)
 		return err_set(e, E_INVALID,
 		    "requires_approval: approvals are not available yet");
+	for (size_t i = 0; i < p->required_san_patterns.n; i++)
+		if (issuer_check_pattern(p->required_san_patterns.v[i],
+		    e) < 0)
+			return err_prefix(e, "required_san_patterns");
+	if (!blank(p->spiffe_uri_pattern) &&
+	    issuer_check_pattern(p->spiffe_uri_pattern, e) < 0)
+		return err_prefix(e, "spiffe_uri_pattern");
 	return profile_rules(c->a, p, &rules, e);
 }
 

@@ -139,6 +139,14 @@ int issuer_check_pattern(const char *pattern, struct err *e);
 struct texts issuer_ekus(const struct profile_rules *p);
 
 /*
+ * Does CSR ask for no name but those of the certificate record (its common
+ * name and SANS)?  Who holds one certificate's key must not get another
+ * name's.  E_INVALID tells the name.
+ */
+int issuer_check_names(struct arena *a, const struct csr *csr,
+    const char *common_name, const struct texts *sans, struct err *e);
+
+/*
  * The names a certificate will carry, each once: the common names that are
  * host names or addresses, the record's, the CSR's.  E_INVALID if P does not
  * allow one of them or they are too many.

@@ -239,3 +239,35 @@ issuer_check_csr(const struct csr *csr, const struct profile_rules *p,
 	arena_free(a);
 	return rc;
 }
+
+/* The name TEXT as it is spelt, if it can be a name at all. */
+static void
+add_spelt(struct arena *a, const char *text, struct sans *out)
+{
+	struct err ignored = { 0 };
+	struct san s;
+
+	if (!blank(text) && san_parse(a, text, &s, &ignored) == 0)
+		sans_add(a, out, s);
+}
+
+int
+issuer_check_names(struct arena *a, const struct csr *csr,
+    const char *common_name, const struct texts *sans, struct err *e)
+{
+	const char *cn = csr_common_name(csr);
+	struct sans known = { 0 }, asked = csr_sans(csr);
+
+	add_spelt(a, common_name, &known);
+	for (size_t i = 0; i < sans->n; i++)
+		add_spelt(a, sans->v[i], &known);
+	for (size_t i = 0; i < asked.n; i++)
+		if (!sans_has(&known, &asked.v[i]))
+			return err_set(e, E_INVALID, "the certificate does "
+			    "not have the name \"%.256s\"", asked.v[i].text);
+	if (!blank(cn) && strcasecmp(cn, common_name) != 0 &&
+	    !texts_has(sans, cn))
+		return err_set(e, E_INVALID, "the certificate does not have "
+		    "the common name \"%.256s\"", cn);
+	return 0;
+}

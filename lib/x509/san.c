@@ -145,14 +145,22 @@ same(const struct san *x, const struct san *y)
 	    streq(x->text, y->text);
 }
 
+bool
+sans_has(const struct sans *t, const struct san *s)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (same(&t->v[i], s))
+			return true;
+	return false;
+}
+
 void
 sans_add(struct arena *a, struct sans *t, struct san s)
 {
 	struct san *v;
 
-	for (size_t i = 0; i < t->n; i++)
-		if (same(&t->v[i], &s))
-			return;
+	if (sans_has(t, &s))
+		return;
 	/* Grown at powers of two, as texts_add() does. */
 	if ((t->n & (t->n - 1)) == 0) {
 		v = arena_alloc(a, (t->n != 0 ? t->n * 2 : 1) * sizeof(*v));

@@ -2,6 +2,8 @@
 #ifndef CERTCTL_X509_SAN_H
 #define CERTCTL_X509_SAN_H
 
+#include <stdbool.h>
+
 #include "base/util.h"
 
 struct arena;
@@ -28,6 +30,9 @@ struct sans {
  */
 int san_parse(struct arena *a, const char *text, struct san *out,
     struct err *e);
+
+/* True if one equal to S (DNS: case-insensitively) is there. */
+bool sans_has(const struct sans *t, const struct san *s);
 
 /* Add S unless an equal one (DNS: case-insensitively) is there. */
 void sans_add(struct arena *a, struct sans *t, struct san s);

@@ -161,8 +161,12 @@ VALUES ($1, $2, $3, $4::jsonb, $5::bytea, $6::boolean)
 RETURNING created_at, updated_at, test_status, source;
 
 -- :name issuer_update
+-- Another CA file means another CA: what is kept of the old one goes.
 UPDATE issuers SET name = $2, type = $3, config = $4::jsonb,
 	encrypted_config = $5::bytea, enabled = $6::boolean,
+	ca_cert_pem = CASE WHEN config -> 'ca_cert_path'
+		IS DISTINCT FROM $4::jsonb -> 'ca_cert_path' THEN NULL
+		ELSE ca_cert_pem END,
 	source = 'database', updated_at = now()
 WHERE id = $1 RETURNING updated_at, source;
 

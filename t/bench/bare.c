@@ -181,12 +181,17 @@ put_str(const char *s)
 static void
 put_quoted(const char *s, size_t n)
 {
+	size_t from = 0;
+
 	put("\"", 1);
 	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '"' || s[i] == '\\')
-			put("\\", 1);
-		put(s + i, 1);
+		if (s[i] != '"' && s[i] != '\\')
+			continue;
+		put(s + from, i - from);
+		put("\\", 1);
+		from = i;
 	}
+	put(s + from, n - from);
 	put("\"", 1);
 }
 

@@ -63,7 +63,8 @@ make_database(void)
 	cr_assert_not_null(getenv("PGHOST"), "run this under t/tools/pg");
 	snprintf(name, sizeof(name), "t_%d_%lld", (int)getpid(),
 	    (long long)mono_us());
-	snprintf(sql, sizeof(sql), "CREATE DATABASE %s", name);
+	snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE template0",
+	    name);
 	PQclear(query(conn, sql));
 	PQfinish(conn);
 	snprintf(url, sizeof(url), "host=%s user=%s dbname=%s",

@@ -241,7 +241,7 @@ def test_a_deployment_item_carries_the_real_configuration(world):
     agent = world.agent()
     config = {"cert_path": "/srv/a.crt", "key_path": "/srv/a.key",
               "chain_path": "/srv/a.chain", "validate_command": "true",
-              "reload_command": "true", "password": "hunter2"}
+              "reload_command": "true", "host": "localhost", "port": 8443}
     target = world.target(agent, config=config)
     certificate = world.certificate(target_ids=[target["id"]])
     _, version = world.issue(agent, certificate)

@@ -341,21 +341,6 @@ def test_domain_D10_an_issuers_unknown_secret_is_not_shown(world):
     assert "t0p-s3cret" not in world.api.get("/issuers?per_page=500").text
 
 
-def test_api_D28_no_secret_is_stored_in_clear(world, db):
-    secret = unique("s3cret")
-    agent = world.agent()
-    world.target(agent, config={
-        "cert_path": "/a", "validate_command": "true",
-        "reload_command": "true", "password": secret,
-        "nested": {"api_token": secret}})
-    assert db("SELECT count(*) FROM deployment_targets WHERE config::text "
-              f"LIKE '%{secret}%' OR position('{secret}'::bytea IN "
-              "encrypted_config) > 0") == [["0"]]
-    assert secret not in world.api.get("/targets?per_page=500").text
-    assert events(world.api, action="create_target")
-    assert secret not in world.api.get("/audit?per_page=500").text
-
-
 # ---- api D22, D27, D29 -----------------------------------------------
 
 def test_api_D27_only_its_agent_takes_a_deployment(world):

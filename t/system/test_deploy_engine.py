@@ -5,6 +5,7 @@ deploy-once runs one deployment; what the servers present is asked over TLS.
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import pathlib
@@ -273,9 +274,10 @@ def make(tmp_path, pairs):
 def run(deploy_once, tmp_path):
     """One deployment: (outcome, reason)."""
     state = tmp_path / "state"
+    numbers = itertools.count()
 
     def argv(server, pair, config=None, key=None, chain=None):
-        path = tmp_path / "config.json"
+        path = tmp_path / f"config-{next(numbers)}.json"
         path.write_text(json.dumps(config or server.config()))
         return [str(deploy_once), server.type, str(path), str(pair.leaf),
                 str(chain or pair.chain), str(key or pair.key), str(state)]

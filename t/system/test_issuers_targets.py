@@ -212,15 +212,28 @@ def test_masked_values_sent_back_keep_the_real_ones(world):
     agent, target, certificate = world.site()
     real = {"cert_path": "/srv/a.crt", "key_path": "/srv/a.key",
             "chain_path": "/srv/a.chain", "validate_command": "true",
-            "reload_command": "true", "api_token": "t0p-s3cret"}
+            "reload_command": "true"}
     path = "/targets/" + target["id"]
     ok(world.api.put(path, {"config": real}))
-    shown = ok(world.api.get(path))["config"]
-    assert shown["api_token"] == MASK
+    shown = dict(ok(world.api.get(path))["config"], key_path=MASK)
     ok(world.api.put(path, {"config": dict(shown, cert_path="/srv/b.crt")}))
     world.issue(agent, certificate)
     item = agent.deployment(certificate["id"])
     assert item["target_config"] == dict(real, cert_path="/srv/b.crt")
+
+
+def test_secrets_of_later_target_types_are_masked_already(world, db):
+    agent, secret = world.agent(), unique("s3cret")
+    made = ok(world.api.post("/targets", target_body(
+        agent, type="F5", config={"host": "f5.example.org",
+                                  "password": secret})), 201)
+    assert made["config"] == {"host": "f5.example.org", "password": MASK}
+    ok(world.api.put("/targets/" + made["id"], {"name": unique("target")}))
+    assert secret not in world.api.get("/targets?per_page=500").text
+    assert secret not in world.api.get("/audit?per_page=500").text
+    assert db("SELECT count(*) FROM deployment_targets WHERE config::text "
+              f"LIKE '%{secret}%' OR position('{secret}'::bytea IN "
+              "encrypted_config) > 0") == [["0"]]
 
 
 def test_deleting_a_target_removes_its_mappings_and_ends_its_work(world):
