@@ -9,6 +9,9 @@
 #include "base/err.h"
 #include "base/util.h"
 
+/* A thousand years: no sum of two terms overflows. */
+#define MAX_DURATION_MS (1000 * INT64_C(31556952000))
+
 static int64_t
 clock_ns(clockid_t id)
 {
@@ -135,6 +138,12 @@ take_zone(const char **s, int64_t *east)
 	return true;
 }
 
+static bool
+leap(int y)
+{
+	return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+}
+
 int
 rfc3339_parse(const char *text, int64_t *at, struct err *e)
 {
@@ -142,11 +151,11 @@ rfc3339_parse(const char *text, int64_t *at, struct err *e)
 	    30, 31 };
 	const char *s = text;
 	int y, mo, d, h = 0, mi = 0, sec = 0;
-	int64_t east = 0;
+	int64_t east = 0, t;
 
 	if ((y = take(&s, 4)) < 0 || !skip(&s, "-") ||
 	    (mo = take(&s, 2)) < 1 || mo > 12 || !skip(&s, "-") ||
-	    (d = take(&s, 2)) < 1 || d > mdays[mo - 1])
+	    (d = take(&s, 2)) < 1 || d > mdays[mo - 1] - (mo == 2 && !leap(y)))
 		goto bad;
 	if (*s != '\0') {
 		if (!skip(&s, "Tt ") ||
@@ -154,14 +163,19 @@ rfc3339_parse(const char *text, int64_t *at, struct err *e)
 		    (mi = take(&s, 2)) < 0 || mi > 59 || !skip(&s, ":") ||
 		    (sec = take(&s, 2)) < 0 || sec > 60)
 			goto bad;
-		if (skip(&s, "."))
-			while (isdigit((unsigned char)*s))
-				s++;
+		if (skip(&s, ".") && take(&s, 1) < 0)
+			goto bad;
+		while (isdigit((unsigned char)*s))
+			s++;
 		if (!take_zone(&s, &east) || *s != '\0')
 			goto bad;
 	}
-	*at = y == 1 && mo == 1 && d == 1 ? 0 :
-	    days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - east;
+	t = days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - east;
+	/* What rfc3339() can write: years of four digits, from 1 on. */
+	if (t < days_from_civil(1, 1, 1) * 86400 ||
+	    t >= days_from_civil(10000, 1, 1) * 86400)
+		goto bad;
+	*at = y == 1 && mo == 1 && d == 1 ? 0 : t;
 	return 0;
 bad:
 	return err_set(e, E_INVALID, "\"%.64s\" is not an RFC 3339 time", text);
@@ -197,6 +211,8 @@ duration_parse(const char *text, int64_t *seconds, struct err *e)
 		if (i == NELEM(units))
 			goto bad;
 		total += v * units[i].ms;
+		if (total > MAX_DURATION_MS)
+			goto bad;
 		s += n;
 	} while (*s != '\0');
 	*seconds = total / 1000;

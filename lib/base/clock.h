@@ -17,11 +17,12 @@ char *rfc3339(int64_t at, char *out);
 
 /*
  * Read RFC 3339 (section 5.6), fractions allowed and dropped, or a bare date
- * (midnight UTC).  E_INVALID on anything else.
+ * (midnight UTC).  E_INVALID on anything else, and outside years 1 to 9999.
  */
 int rfc3339_parse(const char *s, int64_t *at, struct err *e);
 
-/* Read "30s", "5m", "1h30m", "24h", "500ms" (rounded down), "0". */
+/* Read "30s", "5m", "1h30m", "24h", "500ms" (rounded down), "0"; E_INVALID on
+ * anything else, and beyond a thousand years. */
 int duration_parse(const char *s, int64_t *seconds, struct err *e);
 
 /* Sleep MS milliseconds, or less if a signal arrives. */

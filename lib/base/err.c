@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/util.h"
+#include "base/text.h"
 
 static const struct {
 	int status;
@@ -16,13 +16,23 @@ static const struct {
 #undef X
 };
 
-/* A message is one line: what a peer sent may hold line breaks. */
+/*
+ * A message is one line of UTF-8: what a peer sent may hold line breaks, and
+ * what was too long may end in half a character.
+ */
 static void
 one_line(char *s)
 {
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
+	size_t n;
+
+	for (size_t left = strlen(s); left > 0; s += n, left -= n) {
+		n = utf8_char(s, left);
+		if (n == 0)
+			*s = '?';
+		else if ((unsigned char)*s < ' ' || *s == 0x7f)
 			*s = ' ';
+		n += n == 0;
+	}
 }
 
 int

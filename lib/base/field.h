@@ -38,6 +38,7 @@ enum {
 	F_OMIT = 1 << 2,	/* a JSON writer leaves it out when unset */
 	F_SECRET = 1 << 3,	/* every writer shows ******** */
 	F_HIDE = 1 << 4,	/* never leaves the process: no writer shows it */
+	F_LINE = 1 << 5,	/* one line of visible text: a name */
 };
 
 struct field {

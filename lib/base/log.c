@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/util.h"
+#include "base/text.h"
 
 static const char *const levels[] = { "DEBUG", "INFO", "WARN", "ERROR" };
 static const char *const names[] = { "debug", "info", "warn", "error" };
@@ -58,11 +58,16 @@ put(struct line *l, const char *s)
 static void
 put_text(struct line *l, const char *s)
 {
+	size_t n, left = strlen(s);
 	char esc[8];
 
 	put(l, "\"");
-	for (; *s != '\0' && l->n < sizeof(l->p) - 16; s++) {
-		if (*s == '"' || *s == '\\') {
+	for (; left > 0 && l->n < sizeof(l->p) - 16; s += n, left -= n) {
+		n = utf8_char(s, left);
+		if (n == 0) {
+			put(l, "?");
+			n = 1;
+		} else if (*s == '"' || *s == '\\') {
 			snprintf(esc, sizeof(esc), "\\%c", *s);
 			put(l, esc);
 		} else if ((unsigned char)*s < ' ') {
@@ -70,7 +75,8 @@ put_text(struct line *l, const char *s)
 			    (unsigned char)*s);
 			put(l, esc);
 		} else {
-			l->p[l->n++] = *s;
+			memcpy(l->p + l->n, s, n);
+			l->n += n;
 		}
 	}
 	put(l, "\"");

@@ -90,21 +90,30 @@ bucket_of(struct shared *s, uint64_t key, int64_t now)
 	return oldest;
 }
 
+/* Microseconds that can be added to a clock, whatever RATE and BURST are. */
+static int64_t
+bounded_us(double us)
+{
+	static const int64_t century = INT64_C(36525) * 86400 * 1000000;
+
+	return us < (double)century ? (int64_t)us : century;
+}
+
 bool
 shared_take(struct shared *s, uint64_t key, double rate, int64_t burst)
 {
-	int64_t now = mono_us(), was, from, step;
+	int64_t now = mono_us(), was, from, step, room;
 	struct bucket *b = bucket_of(s, key, now);
 
-	if (rate <= 0)
+	if (!(rate > 0))
 		return false;
-	step = (int64_t)(1e6 / rate);
+	step = bounded_us(1e6 / rate);
+	room = bounded_us(1e6 / rate * (double)burst);
 	was = atomic_load(&b->full_at);
 	do {
 		/* A bucket from before a reboot is of another clock. */
-		from = was < now || was > now + step * burst + 60000000 ?
-		    now : was;
-		if (from + step > now + step * burst)
+		from = was < now || was > now + room + 60000000 ? now : was;
+		if (from + step > now + room)
 			return false;
 	} while (!atomic_compare_exchange_weak(&b->full_at, &was,
 	    from + step));

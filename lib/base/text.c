@@ -78,10 +78,12 @@ base64url_decode(struct arena *a, const char *s, struct bytes *out)
 {
 	size_t len = strcspn(s, "=");
 	unsigned char *p = arena_alloc(a, len * 3 / 4 + 1), *o = p;
+	size_t pad = strspn(s + len, "=");
 	uint32_t acc = 0;
 	int bits = 0;
 
-	if (strspn(s + len, "=") != strlen(s + len) || len % 4 == 1)
+	if (s[len + pad] != '\0' || len % 4 == 1 || pad > 2 ||
+	    (pad > 0 && (len + pad) % 4 != 0))
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		const char *d = strchr(b64url, s[i]);
@@ -124,31 +126,64 @@ id_new(struct arena *a, const char *prefix)
 	    (unsigned long long)getpid() * 4096 + counter++ % 4096);
 }
 
+size_t
+utf8_char(const char *s, size_t len)
+{
+	static const uint32_t least[] = { 0, 1, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)s;
+	uint32_t c = len > 0 ? *p : 0;
+	size_t n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 :
+	    c >> 3 == 30 ? 4 : 0;
+
+	if (n == 0 || n > len)
+		return 0;
+	if (n > 1)
+		c &= 0x7fu >> n;
+	for (size_t i = 1; i < n; i++) {
+		if (p[i] >> 6 != 2)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ?
+	    0 : n;
+}
+
 bool
 utf8_valid(const char *s, size_t len)
 {
-	const unsigned char *p = (const unsigned char *)s, *end = p + len;
-	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+	size_t n;
 
-	while (p < end) {
-		uint32_t c = *p++;
-		int more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 :
-		    c >> 3 == 30 ? 3 : -1;
-
-		if (c == 0 || more < 0 || end - p < more)
+	for (; len > 0; s += n, len -= n)
+		if ((n = utf8_char(s, len)) == 0)
 			return false;
-		if (more > 0)
-			c &= 0x3fu >> more;
-		for (int i = 0; i < more; i++) {
-			if (*p >> 6 != 2)
-				return false;
-			c = c << 6 | (*p++ & 0x3f);
-		}
-		if (c < least[more] || c > 0x10ffff ||
-		    (c >= 0xd800 && c <= 0xdfff))
-			return false;
-	}
 	return true;
+}
+
+bool
+text_misleads(const char *s)
+{
+	/* First and last octets of UTF-8: C1, zero width, embeddings, isolates. */
+	static const struct {
+		const char *from, *to;
+	} ranges[] = {
+		{ "\xc2\x80", "\xc2\x9f" },
+		{ "\xe2\x80\x8b", "\xe2\x80\x8f" },
+		{ "\xe2\x80\xa8", "\xe2\x80\xae" },
+		{ "\xe2\x81\xa0", "\xe2\x81\xa9" },
+		{ "\xef\xbb\xbf", "\xef\xbb\xbf" },
+	};
+
+	for (; *s != '\0'; s++) {
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			return true;
+		for (size_t i = 0; i < NELEM(ranges); i++)
+			if (strncmp(s, ranges[i].from,
+			    strlen(ranges[i].from)) >= 0 &&
+			    strncmp(s, ranges[i].to,
+			    strlen(ranges[i].to)) <= 0)
+				return true;
+	}
+	return false;
 }
 
 void
@@ -231,7 +266,7 @@ int_parse(const char *s, int64_t min, int64_t max, int64_t *out)
 	char *end;
 	long long v;
 
-	if (*s == '\0' || isspace((unsigned char)*s))
+	if (*s != '-' && !isdigit((unsigned char)*s))
 		return false;
 	errno = 0;
 	v = strtoll(s, &end, 10);

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "codec/json_scan.h"
 
 /*
  * struct json is json-c's object under a name of ours; the tree is put when
@@ -35,48 +35,20 @@ put(void *o)
 	json_object_put(o);
 }
 
-/* Members of T and of everything below it; -1 if some text holds NUL. */
+/* Members of O and of everything below it. */
 static int64_t
 count_members(struct json_object *o)
 {
-	int64_t n = 0, below;
+	int64_t n = 0;
 
-	if (json_object_is_type(o, json_type_string))
-		return strlen(json_object_get_string(o)) ==
-		    (size_t)json_object_get_string_len(o) ? 0 : -1;
 	if (json_object_is_type(o, json_type_array)) {
-		for (size_t i = 0; i < json_object_array_length(o); i++) {
-			below = count_members(json_object_array_get_idx(o, i));
-			if (below < 0)
-				return -1;
-			n += below;
-		}
+		for (size_t i = 0; i < json_object_array_length(o); i++)
+			n += count_members(json_object_array_get_idx(o, i));
 	} else if (json_object_is_type(o, json_type_object)) {
 		json_object_object_foreach(o, name, value) {
 			(void)name;
-			below = count_members(value);
-			if (below < 0)
-				return -1;
-			n += 1 + below;
+			n += 1 + count_members(value);
 		}
-	}
-	return n;
-}
-
-/* In JSON text every colon outside a string ends a member's name. */
-static int64_t
-count_colons(const char *s, size_t len)
-{
-	bool in_string = false;
-	int64_t n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		if (in_string && s[i] == '\\')
-			i++;
-		else if (s[i] == '"')
-			in_string = !in_string;
-		else if (s[i] == ':' && !in_string)
-			n++;
 	}
 	return n;
 }
@@ -88,17 +60,15 @@ json_parse(struct arena *a, const char *text, size_t len, struct err *e)
 	struct json_object *o = NULL;
 	enum json_tokener_error bad;
 	size_t used;
-	int64_t members;
+	int64_t colons;
 
 	if (len == 0 || len > INT32_MAX) {
 		err_set(e, E_INVALID, len == 0 ? "the body is empty" :
 		    "the JSON text is too long");
 		return NULL;
 	}
-	if (!utf8_valid(text, len)) {
-		err_set(e, E_INVALID, "the JSON text is not valid UTF-8");
+	if (json_scan(text, len, &colons, e) < 0)
 		return NULL;
-	}
 	tok = json_tokener_new_ex(JSON_MAX_DEPTH);
 	if (tok == NULL)
 		abort();
@@ -123,13 +93,11 @@ json_parse(struct arena *a, const char *text, size_t len, struct err *e)
 		err_set(e, E_INVALID, "malformed JSON at octet %zu", used);
 		return NULL;
 	}
-	members = count_members(o);
-	if (members < 0) {
-		err_set(e, E_INVALID, "JSON text must not hold NUL");
-		return NULL;
-	}
-	/* json-c keeps the last of equal names; fewer members tell of it. */
-	if (members != count_colons(text, len)) {
+	/*
+	 * In JSON text every colon outside a string ends a member's name, and
+	 * json-c keeps the last of equal names: fewer members tell of it.
+	 */
+	if (count_members(o) != colons) {
 		err_set(e, E_INVALID, "a JSON object has a duplicate member");
 		return NULL;
 	}
@@ -245,6 +213,8 @@ read_text(struct arena *a, struct json_object *v, const struct field *f,
 	if (f->max > 0 && json_object_get_string_len(v) > f->max)
 		return arena_printf(a, "is longer than %" PRId64 " characters",
 		    f->max);
+	if ((f->flags & F_LINE) && text_misleads(json_object_get_string(v)))
+		return "must be one line without invisible characters";
 	*FIELD_PTR(const char *, obj, f) = json_object_get_string(v);
 	return NULL;
 }
@@ -440,122 +410,4 @@ json_read(struct arena *a, const struct json *j, const struct field *t,
 		    field_unset(f, obj))
 			return err_set(e, E_INVALID, "%s is required", f->name);
 	return 0;
-}
-
-void
-json_write_text(struct buf *b, const char *s)
-{
-	static const char esc[32] = {
-		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
-		['\t'] = 't',
-	};
-	const char *run = s;
-
-	buf_putc(b, '"');
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c >= ' ' && c != '"' && c != '\\')
-			continue;
-		buf_add(b, run, (size_t)(s - run));
-		run = s + 1;
-		if (c >= ' ')
-			buf_printf(b, "\\%c", c);
-		else if (esc[c] != 0)
-			buf_printf(b, "\\%c", esc[c]);
-		else
-			buf_printf(b, "\\u%04x", c);
-	}
-	buf_add(b, run, (size_t)(s - run));
-	buf_putc(b, '"');
-}
-
-void
-json_write_texts(struct buf *b, const struct texts *t)
-{
-	buf_putc(b, '[');
-	for (size_t i = 0; i < t->n; i++) {
-		if (i > 0)
-			buf_putc(b, ',');
-		json_write_text(b, t->v[i]);
-	}
-	buf_putc(b, ']');
-}
-
-static void
-write_duration(struct buf *b, int64_t s)
-{
-	if (s != 0 && s % 3600 == 0)
-		buf_printf(b, "\"%" PRId64 "h\"", s / 3600);
-	else if (s != 0 && s % 60 == 0)
-		buf_printf(b, "\"%" PRId64 "m\"", s / 60);
-	else
-		buf_printf(b, "\"%" PRId64 "s\"", s);
-}
-
-static void
-write_value(struct buf *b, const struct field *f, const void *obj)
-{
-	const char *s;
-	char at[RFC3339_LEN + 1];
-
-	switch (f->type) {
-	case FT_TEXT:
-		json_write_text(b, or_empty(*FIELD_CPTR(char *, obj, f)));
-		break;
-	case FT_TEXTS:
-		json_write_texts(b, FIELD_CPTR(struct texts, obj, f));
-		break;
-	case FT_INT:
-	case FT_MODE:
-		buf_int(b, *FIELD_CPTR(int64_t, obj, f));
-		break;
-	case FT_BOOL:
-		buf_puts(b, *FIELD_CPTR(bool, obj, f) ? "true" : "false");
-		break;
-	case FT_TIME:
-		buf_putc(b, '"');
-		buf_add(b, rfc3339(*FIELD_CPTR(int64_t, obj, f), at),
-		    RFC3339_LEN);
-		buf_putc(b, '"');
-		break;
-	case FT_JSON:
-	case FT_JSONS:
-		s = *FIELD_CPTR(char *, obj, f);
-		buf_puts(b, !blank(s) ? s : f->type == FT_JSON ? "{}" : "[]");
-		break;
-	case FT_DURATION:
-		write_duration(b, *FIELD_CPTR(int64_t, obj, f));
-		break;
-	case FT_REAL:
-		buf_printf(b, "%.15g", *FIELD_CPTR(double, obj, f));
-		break;
-	}
-}
-
-void
-json_write(struct buf *b, const struct field *t, const void *obj,
-    const struct texts *only)
-{
-	bool first = true;
-
-	buf_putc(b, '{');
-	for (const struct field *f = t; f->name != NULL; f++) {
-		if ((f->flags & F_HIDE) ||
-		    (only != NULL && only->n > 0 && !texts_has(only, f->name)))
-			continue;
-		if ((f->flags & F_OMIT) && field_unset(f, obj))
-			continue;
-		if (!first)
-			buf_putc(b, ',');
-		first = false;
-		buf_putc(b, '"');
-		buf_puts(b, f->name);
-		buf_add(b, "\":", 2);
-		if ((f->flags & F_SECRET) && !field_unset(f, obj))
-			buf_puts(b, "\"********\"");
-		else
-			write_value(b, f, obj);
-	}
-	buf_putc(b, '}');
 }

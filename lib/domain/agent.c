@@ -6,15 +6,15 @@
 
 const struct field agent_fields[] = {
 	FIELD(struct agent, id, TEXT, F_RO),
-	FIELD(struct agent, name, TEXT, F_REQ, 128),
-	FIELD(struct agent, hostname, TEXT, F_REQ, 255),
+	FIELD(struct agent, name, TEXT, F_REQ | F_LINE, 128),
+	FIELD(struct agent, hostname, TEXT, F_REQ | F_LINE, 255),
 	FIELD(struct agent, status, TEXT, F_RO),
 	FIELD(struct agent, last_heartbeat_at, TIME, F_RO | F_OMIT),
 	FIELD(struct agent, registered_at, TIME, F_RO),
-	FIELD(struct agent, os, TEXT, 0, 100),
-	FIELD(struct agent, architecture, TEXT, 0, 100),
-	FIELD(struct agent, ip_address, TEXT, 0, 45),
-	FIELD(struct agent, version, TEXT, 0, 50),
+	FIELD(struct agent, os, TEXT, F_LINE, 100),
+	FIELD(struct agent, architecture, TEXT, F_LINE, 100),
+	FIELD(struct agent, ip_address, TEXT, F_LINE, 45),
+	FIELD(struct agent, version, TEXT, F_LINE, 50),
 	FIELD(struct agent, api_key, TEXT, F_RO | F_OMIT),
 	FIELD(struct agent, retired_at, TIME, F_RO | F_OMIT),
 	FIELD(struct agent, retired_reason, TEXT, F_RO | F_OMIT),
@@ -30,11 +30,11 @@ const struct view agent_retired_view = {
 };
 
 const struct field pulse_fields[] = {
-	FIELD(struct pulse, version, TEXT, 0, 50),
-	FIELD(struct pulse, hostname, TEXT, 0, 255),
-	FIELD(struct pulse, os, TEXT, 0, 100),
-	FIELD(struct pulse, architecture, TEXT, 0, 100),
-	FIELD(struct pulse, ip_address, TEXT, 0, 45),
+	FIELD(struct pulse, version, TEXT, F_LINE, 50),
+	FIELD(struct pulse, hostname, TEXT, F_LINE, 255),
+	FIELD(struct pulse, os, TEXT, F_LINE, 100),
+	FIELD(struct pulse, architecture, TEXT, F_LINE, 100),
+	FIELD(struct pulse, ip_address, TEXT, F_LINE, 45),
 	FIELD_END
 };
 

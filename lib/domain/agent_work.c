@@ -201,7 +201,7 @@ check_csr(struct ctx *c, const struct csr_row *row, const char *pem,
 	    e) < 0))
 		return -1;
 	if (blank(row->certificate_profile_id))
-		return 0;
+		return issuer_check_csr(csr, NULL, e);
 	if (!row->profile.enabled)
 		return err_set(e, E_INVALID, "profile \"%s\" is disabled",
 		    row->certificate_profile_id);

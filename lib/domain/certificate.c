@@ -7,10 +7,10 @@
 
 const struct field certificate_fields[] = {
 	FIELD(struct certificate, id, TEXT, F_RO),
-	FIELD(struct certificate, name, TEXT, F_REQ, 255),
-	FIELD(struct certificate, common_name, TEXT, F_REQ, 253),
+	FIELD(struct certificate, name, TEXT, F_REQ | F_LINE, 255),
+	FIELD(struct certificate, common_name, TEXT, F_REQ | F_LINE, 253),
 	FIELD(struct certificate, sans, TEXTS, 0, 100),
-	FIELD(struct certificate, environment, TEXT, 0, 50),
+	FIELD(struct certificate, environment, TEXT, F_LINE, 50),
 	FIELD(struct certificate, owner_id, TEXT, F_REQ, 255),
 	FIELD(struct certificate, team_id, TEXT, F_REQ, 255),
 	FIELD(struct certificate, issuer_id, TEXT, F_REQ, 255),

@@ -27,7 +27,7 @@ struct connector {
 
 #define CONNECTOR_HEAD							\
 	FIELD(struct connector, id, TEXT, F_RO),			\
-	FIELD(struct connector, name, TEXT, F_REQ, 255),		\
+	FIELD(struct connector, name, TEXT, F_REQ | F_LINE, 255),		\
 	FIELD(struct connector, type, TEXT, F_REQ, 64)
 #define CONNECTOR_TAIL							\
 	FIELD(struct connector, config, JSON, 0),			\

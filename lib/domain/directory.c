@@ -14,7 +14,7 @@ struct team {
 
 static const struct field team_fields[] = {
 	FIELD(struct team, id, TEXT, F_RO),
-	FIELD(struct team, name, TEXT, F_REQ, 255),
+	FIELD(struct team, name, TEXT, F_REQ | F_LINE, 255),
 	FIELD(struct team, description, TEXT, 0, 10000),
 	FIELD(struct team, created_at, TIME, F_RO),
 	FIELD(struct team, updated_at, TIME, F_RO),
@@ -53,8 +53,8 @@ struct owner {
 
 static const struct field owner_fields[] = {
 	FIELD(struct owner, id, TEXT, F_RO),
-	FIELD(struct owner, name, TEXT, F_REQ, 255),
-	FIELD(struct owner, email, TEXT, 0, 255),
+	FIELD(struct owner, name, TEXT, F_REQ | F_LINE, 255),
+	FIELD(struct owner, email, TEXT, F_LINE, 255),
 	FIELD(struct owner, team_id, TEXT, 0, 255),
 	FIELD(struct owner, created_at, TIME, F_RO),
 	FIELD(struct owner, updated_at, TIME, F_RO),
@@ -89,7 +89,7 @@ const struct resource resource_owner = {
 
 static const struct field profile_fields[] = {
 	FIELD(struct profile, id, TEXT, F_RO),
-	FIELD(struct profile, name, TEXT, F_REQ, 255),
+	FIELD(struct profile, name, TEXT, F_REQ | F_LINE, 255),
 	FIELD(struct profile, description, TEXT, 0, 10000),
 	FIELD(struct profile, allowed_key_algorithms, JSONS, 0),
 	FIELD(struct profile, max_ttl_seconds, INT, 0, INT32_MAX),
@@ -272,7 +272,7 @@ struct renewal_policy {
 
 static const struct field renewal_policy_fields[] = {
 	FIELD(struct renewal_policy, id, TEXT, F_RO),
-	FIELD(struct renewal_policy, name, TEXT, F_REQ, 255),
+	FIELD(struct renewal_policy, name, TEXT, F_REQ | F_LINE, 255),
 	FIELD(struct renewal_policy, renewal_window_days, INT, 0, 365),
 	FIELD(struct renewal_policy, auto_renew, BOOL, 0),
 	FIELD(struct renewal_policy, max_retries, INT, 0, 10),
@@ -359,32 +359,70 @@ check_thresholds(struct ctx *c, const char *json, struct err *e)
 	return 0;
 }
 
-/* {"warning": ["Email"]}: names of TIERS to arrays of CHANNELS. */
+static const char *const tiers[] = { "informational", "warning", "critical" };
+static const char *const channels[] = { "Email", "Webhook", "Slack", "Teams",
+    "PagerDuty", "OpsGenie" };
+
+static int
+one_of(const char *const *known, size_t n, const char *s, const char *what,
+    struct err *e)
+{
+	for (size_t i = 0; s != NULL && i < n; i++)
+		if (streq(known[i], s))
+			return 0;
+	return err_set(e, E_INVALID, "%s: \"%.32s\" is not known", what,
+	    or_empty(s));
+}
+
+/* {"warning": ["Email"]}: tiers to arrays of channels. */
 static int
 check_channels(struct ctx *c, const char *text, struct err *e)
 {
-	static const char *const tiers[] = { "informational", "warning",
-	    "critical" };
-	static const char *const channels[] = { "Email", "Webhook", "Slack",
-	    "Teams", "PagerDuty", "OpsGenie" };
-	static const struct texts known = { (const char **)(uintptr_t)channels,
-	    NELEM(channels) };
+	static const char what[] = "alert_channels";
 	struct json *j, *list;
 	const char *name;
 
 	if (blank(text))
 		return 0;
 	j = json_parse(c->a, text, strlen(text), e);
-	for (size_t t = 0; j != NULL && t < NELEM(tiers); t++) {
-		list = json_member(c->a, j, tiers[t]);
-		for (size_t i = 0; list != NULL && i < json_len(list); i++) {
-			name = json_text(json_item(c->a, list, i));
-			if (name == NULL || !texts_has(&known, name))
-				return err_set(e, E_INVALID, "alert_channels: "
-				    "\"%.32s\" is no channel", or_empty(name));
-		}
+	if (j == NULL)
+		return -1;
+	for (size_t t = 0; json_entry(j, t, &name, &list); t++) {
+		if (one_of(tiers, NELEM(tiers), name, what, e) < 0)
+			return -1;
+		if (list == NULL || !json_is_array(list))
+			return err_set(e, E_INVALID,
+			    "%s: %s must be an array", what, name);
+		for (size_t i = 0; i < json_len(list); i++)
+			if (one_of(channels, NELEM(channels), json_text(
+			    json_item(c->a, list, i)), what, e) < 0)
+				return -1;
 	}
-	return j != NULL ? 0 : -1;
+	return 0;
+}
+
+/* {"14": "warning"}: days to tiers. */
+static int
+check_severities(struct ctx *c, const char *text, struct err *e)
+{
+	static const char what[] = "alert_severity_map";
+	struct json *j, *tier;
+	const char *days;
+	int64_t n;
+
+	if (blank(text))
+		return 0;
+	j = json_parse(c->a, text, strlen(text), e);
+	if (j == NULL)
+		return -1;
+	for (size_t i = 0; json_entry(j, i, &days, &tier); i++) {
+		if (!int_parse(days, 0, 365, &n))
+			return err_set(e, E_INVALID, "%s: \"%.32s\" is no "
+			    "number of days", what, days);
+		if (one_of(tiers, NELEM(tiers), json_text(tier), what, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -404,7 +442,8 @@ policy_check(struct ctx *c, void *obj, const void *old, struct err *e)
 		return err_set(e, E_INVALID, "retry_interval_seconds must be "
 		    "between 60 and 86400");
 	if (check_thresholds(c, p->alert_thresholds_days, e) < 0 ||
-	    check_channels(c, p->alert_channels, e) < 0)
+	    check_channels(c, p->alert_channels, e) < 0 ||
+	    check_severities(c, p->alert_severity_map, e) < 0)
 		return -1;
 	return old != NULL || p->id != NULL ? 0 : policy_id(c, p, e);
 }

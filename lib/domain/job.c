@@ -1,5 +1,7 @@
 #include "domain/job.h"
 
+#include <strings.h>
+
 #include "base/buf.h"
 #include "codec/json.h"
 
@@ -99,9 +101,10 @@ job_verify(struct ctx *c, struct job_verification *v, struct err *e)
 	bool agent = c->actor.kind == ACTOR_AGENT;
 
 	/* A probe that failed, or saw another certificate, is a failure even
-	 * if its sender did not name an error. */
-	if (!blank(v->error) || blank(v->actual_fingerprint))
-		v->verified = false;
+	 * if its sender says otherwise. */
+	v->verified &= blank(v->error) && !blank(v->actual_fingerprint) &&
+	    !blank(v->expected_fingerprint) && strcasecmp(
+	    v->actual_fingerprint, v->expected_fingerprint) == 0;
 	db_begin(c->db);
 	db_add(b, Q_JOB_VERIFY, db_text(v->job_id), db_bool(v->verified),
 	    db_str(v->expected_fingerprint), db_str(v->actual_fingerprint),

@@ -238,13 +238,9 @@ web_main(int argc, char **argv, const struct responder *responder)
 		fprintf(stderr, "%s: %s\n", responder->name, e.msg);
 		return 1;
 	}
-	if (check_only) {
-		settings_print(stdout, &set);
-		return 0;
-	}
 	log_open(responder->name,
 	    (enum log_level)log_level_parse(set.log_level));
-	if (FCGX_IsCGI()) {
+	if (!check_only && FCGX_IsCGI()) {
 		fprintf(stderr, "%s: descriptor 0 is no listening socket: "
 		    "start it with spawn-fcgi\n", responder->name);
 		return 1;
@@ -254,7 +250,9 @@ web_main(int argc, char **argv, const struct responder *responder)
 		    responder->name);
 		return 1;
 	}
-	rc = serve(responder, &set);
+	if (check_only)
+		settings_print(stdout, &set);
+	rc = check_only ? 0 : serve(responder, &set);
 	responder->stop();
 	arena_free(a);
 	return rc;

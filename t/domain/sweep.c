@@ -169,7 +169,7 @@ Test(renewals, do_not_wait_for_a_certificate_somebody_holds)
 	issued("c", 2160, 24, "Active");
 	issued("d", 2160, 24, "Active");
 	held = t_hold("SELECT FROM managed_certificates WHERE id = 'c' FOR "
-	    "UPDATE");
+	    "NO KEY UPDATE");
 	sweep(sweep_renewals, c);
 	cr_expect_str_eq(status_of("d"), "RenewalInProgress");
 	cr_expect_str_eq(status_of("c"), "Active");
@@ -220,7 +220,7 @@ Test(alerts, follow_the_life_and_the_policy)
 		{ "expired", 2160, -5, "", "30:informational:Email "
 		    "14:warning:Email 7:warning:Email 0:critical:Email" },
 		{ "long gone", 2160, -31 * 24, "", "" },
-		{ "channels", 2160, 8 * 24, ", alert_channels = "
+		{ "channels", 2160, 8 * 24 + 1, ", alert_channels = "
 		    "'{\"warning\": [\"Slack\", \"Email\"]}'",
 		    "14:warning:Email 14:warning:Slack" },
 		{ "tiers", 2160, 20 * 24, ", alert_severity_map = "

@@ -191,7 +191,7 @@ def fetched(world):
     return certificate["id"]
 
 
-def tested(world, path, thing, status=200):
+def probed(world, path, thing, status=200):
     ok(world.api.post(f"{path}/{thing['id']}/test"), status)
     return thing["id"]
 
@@ -223,12 +223,12 @@ CHANGES = {
     "create_issuer": lambda w: w.issuer()["id"],
     "update_issuer": lambda w: renamed(w, "/issuers", w.issuer()),
     "delete_issuer": lambda w: deleted(w, "/issuers", w.issuer()),
-    "issuer_test_connection_success": lambda w: tested(w, "/issuers",
+    "issuer_test_connection_success": lambda w: probed(w, "/issuers",
                                                        w.issuer()),
     "create_target": lambda w: w.site()[1]["id"],
     "update_target": lambda w: renamed(w, "/targets", w.site()[1]),
     "delete_target": lambda w: deleted(w, "/targets", w.site()[1]),
-    "target_test_connection_success": lambda w: tested(w, "/targets",
+    "target_test_connection_success": lambda w: probed(w, "/targets",
                                                        w.site()[1]),
     "agent_registered": lambda w: w.agent().id,
     "agent_retired": lambda w: retired(w, False),
