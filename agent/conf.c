@@ -69,7 +69,8 @@ usage(FILE *f)
 
 		if (o->flag == NULL)
 			continue;
-		fprintf(f, "  -%-22s %s\n%26s(%s", o->flag, o->help, "", o->var);
+		fprintf(f, "  -%-22s %s\n", o->flag, o->help);
+		fprintf(f, "%26s(%s", "", o->var);
 		fprintf(f, o->otherwise != NULL ? ", default %s)\n" : ")\n",
 		    o->otherwise);
 	}

@@ -49,7 +49,7 @@ fetch(struct desk *d, struct arena *a, const struct job *job,
 	return 0;
 }
 
-/* Probe until the leaf is served, something else is for too long, or nothing. */
+/* Look until the leaf is served or the time is over; JOB gets what was seen. */
 static void
 look(const char *endpoint, struct job *job, struct arena *a)
 {

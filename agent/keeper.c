@@ -23,7 +23,7 @@
 enum {
 	BEAT_MS = 60 * 1000,
 	JITTER = 10,			/* percent */
-	STEADY_MS = 60 * 1000,		/* a worker that lived longer was well */
+	STEADY_MS = 60 * 1000,	/* a worker that lived longer was well */
 };
 
 struct keeper {

@@ -69,7 +69,7 @@ read_key(struct arena *a, const char *path, struct err *e)
 	return (const char *)pem.p;
 }
 
-/* The key at PATH if its public half has SPKI_HASH; NULL, E_NOT_FOUND if not. */
+/* The key at PATH if its public half has SPKI_HASH; else E_NOT_FOUND. */
 static struct key *
 match(struct arena *a, const char *path, const char *spki_hash, struct err *e)
 {

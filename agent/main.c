@@ -49,33 +49,36 @@ open_dirs(struct arena *a, const struct conf *c, struct err *e)
 	    dir_clear_tmp(c->state_dir, e) < 0 ? -1 : 0;
 }
 
+static int
+run(struct arena *a, const struct conf *c)
+{
+	struct identity id;
+	struct err e;
+
+	log_open("certctl-agent", c->log_level);
+	log_output(STDOUT_FILENO);
+	if (conf_check(c, &e) < 0) {
+		fprintf(stderr, "certctl-agent: %s\n", e.msg);
+		return 1;
+	}
+	signals_init();
+	tell(c);
+	if (open_dirs(a, c, &e) < 0 || identity_get(a, c, &id, &e) < 0) {
+		fprintf(stderr, "certctl-agent: %s\n", e.msg);
+		return signals_stopping() ? 0 : 1;
+	}
+	return keeper_run(c, &id);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct arena *a = arena_new();
-	struct identity id;
 	struct conf c;
-	struct err e;
 	int rc = conf_load(a, argc, argv, &c);
 
-	if (rc != CONF_RUN)
-		return rc;
-	log_open("certctl-agent", c.log_level);
-	log_output(STDOUT_FILENO);
-	rc = 1;
-	if (conf_check(&c, &e) < 0) {
-		fprintf(stderr, "certctl-agent: %s\n", e.msg);
-		goto out;
-	}
-	signals_init();
-	tell(&c);
-	if (open_dirs(a, &c, &e) < 0 || identity_get(a, &c, &id, &e) < 0) {
-		fprintf(stderr, "certctl-agent: %s\n", e.msg);
-		rc = signals_stopping() ? 0 : 1;
-		goto out;
-	}
-	rc = keeper_run(&c, &id);
-out:
+	if (rc == CONF_RUN)
+		rc = run(a, &c);
 	arena_free(a);
 	return rc;
 }

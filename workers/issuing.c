@@ -10,15 +10,16 @@
 
 enum {
 	IDLE_MS = 250,		/* between two looks at an empty queue */
-	CLAIM_MAX = 8,		/* jobs in hand; few, because a child may die */
 };
 
 /* What one child knows between its jobs. */
 struct issuer_child {
 	struct ctx *c;
-	char name[160];
+	const char *place;
+	char name[224];
 	struct backoff wait;
 	bool holding;		/* there may be jobs in our name to give back */
+	char begun[160];	/* the one among them that was begun, or "" */
 	bool reachable;		/* the database was, when last tried */
 };
 
@@ -30,6 +31,7 @@ unreachable(struct issuer_child *w, const struct err *e)
 		log_err(LOG_DEBUG, "the database does not answer", e, NULL,
 		    NULL);
 	w->reachable = false;
+	w->holding = true;
 	pause_ms(backoff_next(&w->wait));
 }
 
@@ -43,7 +45,7 @@ report(const char *id, const struct issue_outcome *out)
 		    out->serial, NULL);
 		break;
 	case ISSUE_FAILED:
-		log_line(LOG_WARN, "certificate not issued", "job_id", id,
+		log_warn("certificate not issued", "job_id", id,
 		    "certificate_id", out->certificate_id, "error",
 		    out->why.msg, "detail", out->why.detail[0] != '\0' ?
 		    out->why.detail : NULL, NULL);
@@ -54,23 +56,36 @@ report(const char *id, const struct issue_outcome *out)
 	}
 }
 
-/* Run what was claimed; false if the database went away. */
-static bool
+/* Run what was claimed; -1 if the database went away. */
+static int
 run_jobs(struct issuer_child *w, const struct texts *ids, struct err *e)
 {
 	struct issue_outcome out;
 	struct ctx c = *w->c;
-	bool ok = true;
+	int rc = 0;
 
 	c.a = arena_new();
-	for (size_t i = 0; i < ids->n && ok && !stopping(); i++) {
-		ok = issue_job(&c, ids->v[i], w->name, &out, e) == 0;
-		if (ok)
+	for (size_t i = 0; i < ids->n && rc == 0 && !stopping(); i++) {
+		rc = issue_job(&c, ids->v[i], w->name, &out, e);
+		if (rc == 0)
 			report(ids->v[i], &out);
+		else
+			snprintf(w->begun, sizeof(w->begun), "%s", ids->v[i]);
 		arena_reset(c.a);
 	}
 	arena_free(c.a);
-	return ok;
+	return rc;
+}
+
+static int
+give_back(struct issuer_child *w, struct err *e)
+{
+	if (work_release(w->c, w->place, blank(w->begun) ? NULL : w->begun,
+	    e) < 0)
+		return -1;
+	w->holding = false;
+	w->begun[0] = '\0';
+	return 0;
 }
 
 /* One look at the queue; how many jobs there were. */
@@ -80,41 +95,31 @@ turn(struct issuer_child *w)
 	struct texts ids = { 0 };
 	struct err e = { 0 };
 
-	/* After an outage: whatever we held goes back, at nobody's cost. */
-	if (w->holding && work_release(w->c, w->name, true, &e) < 0) {
-		unreachable(w, &e);
-		return 0;
-	}
-	w->holding = false;
-	if (work_claim(w->c, w->name, CLAIM_MAX, &ids, &e) < 0) {
-		w->holding = true;
+	if ((w->holding && give_back(w, &e) < 0) ||
+	    work_claim(w->c, w->name, w->c->set->job_claim_limit, &ids,
+	    &e) < 0) {
 		unreachable(w, &e);
 		return 0;
 	}
 	w->reachable = true;
 	w->wait.now = 0;
-	if (!run_jobs(w, &ids, &e)) {
-		w->holding = true;
+	if (run_jobs(w, &ids, &e) < 0)
 		unreachable(w, &e);
-	}
 	return ids.n;
 }
 
 int
-issuing(struct ctx *c, int before)
+issuing(struct ctx *c, const char *place)
 {
 	struct issuer_child w = {
-		.c = c, .wait = { 100, 5000, 0 }, .reachable = true,
+		.c = c, .place = place, .wait = { 100, 5000, 0 },
+		.reachable = true,
+		.holding = true,	/* what the one before us held */
 	};
 	int64_t idle_ms = c->set->job_processor_interval * 1000;
 	struct err e = { 0 };
-	char old[160];
 
-	worker_name(w.name, sizeof(w.name), getpid());
-	/* What the dead one held may be what killed it: the attempt counts. */
-	while (before != 0 && !stopping() && work_release(c,
-	    worker_name(old, sizeof(old), before), false, &e) < 0)
-		unreachable(&w, &e);
+	snprintf(w.name, sizeof(w.name), "%s%d", place, (int)getpid());
 	while (!stopping()) {
 		size_t n = turn(&w);
 
@@ -122,7 +127,7 @@ issuing(struct ctx *c, int before)
 		if (n == 0 && w.reachable)
 			pause_ms(idle_ms > 0 ? idle_ms : IDLE_MS);
 	}
-	if (work_release(c, w.name, true, &e) < 0)
+	if (give_back(&w, &e) < 0)
 		log_err(LOG_WARN, "jobs in hand wait for their lease to end",
 		    &e, NULL, NULL);
 	opened_close();

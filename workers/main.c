@@ -11,9 +11,6 @@
 #include "domain/seed.h"
 #include "workers.h"
 
-#ifndef VERSION
-#define VERSION "dev"
-#endif
 
 /* What every mode begins with. */
 struct program {
@@ -42,7 +39,7 @@ static int
 print_version(struct program *p)
 {
 	(void)p;
-	puts("certctl-workers " VERSION);
+	puts("certctl-workers " PACKAGE_VERSION);
 	return 0;
 }
 
@@ -133,7 +130,7 @@ run(struct program *p)
 	p->c.db = NULL;
 	arena_free(p->c.a);
 	p->c.a = NULL;
-	log_info("workers started", "version", VERSION, NULL);
+	log_info("workers started", "version", PACKAGE_VERSION, NULL);
 	rc = supervise(&p->set);
 	log_info("workers ended", NULL);
 	return rc;

@@ -12,7 +12,7 @@
 #include "workers.h"
 
 enum {
-	STOP_S = 30,		/* for children to finish what they have begun */
+	STOP_S = 30,		/* for children to finish what they began */
 	HEALTHY_US = 5000000,	/* a child that lived so long started well */
 	SLOTS_MAX = 65,
 };
@@ -20,7 +20,6 @@ enum {
 /* A child's place: it is filled again when the child dies. */
 struct slot {
 	pid_t pid;		/* 0: empty */
-	pid_t before;		/* who died here last, or 0 */
 	int64_t born_us, due_us;
 	struct backoff wait;
 };
@@ -48,16 +47,6 @@ pause_ms(int64_t ms)
 	random_bytes(&r, sizeof(r));
 	if (!stopping())
 		sleep_ms(ms - ms / 10 + (int64_t)(r % 256) * ms / 1280);
-}
-
-const char *
-worker_name(char *out, size_t size, int pid)
-{
-	char host[128] = "localhost";
-
-	gethostname(host, sizeof(host) - 1);
-	snprintf(out, size, "%s/%d", host, pid);
-	return out;
 }
 
 int64_t
@@ -95,8 +84,10 @@ catch_stop(void)
 
 /* The life of a child: the first slot sweeps, the others issue. */
 _Noreturn static void
-live(const struct settings *set, bool sweeps, pid_t parent, pid_t before)
+live(const struct settings *set, size_t slot, pid_t parent)
 {
+	bool sweeps = slot == 0;
+	char host[128] = "localhost", place[192];
 	static struct seal *seal;
 	struct ctx c = {
 		.a = arena_new(),
@@ -113,19 +104,22 @@ live(const struct settings *set, bool sweeps, pid_t parent, pid_t before)
 	catch_stop();
 	if (getppid() != parent)
 		_exit(0);
-	rc = sweeps ? schedule(&c) : issuing(&c, before);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(place, sizeof(place), "%s/%d.%zu.", host, (int)parent, slot);
+	rc = sweeps ? schedule(&c) : issuing(&c, place);
 	db_free(c.db);
 	arena_free(c.a);
 	exit(rc);
 }
 
 static void
-fill(struct slot *s, const struct settings *set, bool sweeps)
+fill(struct slot *slots, size_t i, const struct settings *set)
 {
 	pid_t parent = getpid(), pid = fork();
+	struct slot *s = &slots[i];
 
 	if (pid == 0)
-		live(set, sweeps, parent, s->before);
+		live(set, i, parent);
 	s->due_us = mono_us() + backoff_next(&s->wait) * 1000;
 	if (pid < 0) {
 		log_error("a child cannot be started", "error",
@@ -145,7 +139,6 @@ bury(struct slot *slots, size_t n, pid_t pid, int status)
 		if (slots[i].pid != pid)
 			continue;
 		slots[i].pid = 0;
-		slots[i].before = pid;
 		if (mono_us() - slots[i].born_us > HEALTHY_US)
 			slots[i].wait.now = 0;
 		slots[i].due_us = mono_us() + slots[i].wait.now * 1000;
@@ -208,7 +201,7 @@ supervise(const struct settings *set)
 	while (!stopping()) {
 		for (size_t i = 0; i < n; i++)
 			if (slots[i].pid == 0 && slots[i].due_us <= mono_us())
-				fill(&slots[i], set, i == 0);
+				fill(slots, i, set);
 		attend(slots, n);
 	}
 	signal_all(slots, n, SIGTERM);

@@ -20,9 +20,6 @@ bool stopping(void);
  */
 void pause_ms(int64_t ms);
 
-/* What the processes of one host are called in jobs.worker. */
-const char *worker_name(char *out, size_t size, int pid);
-
 /* A wait that doubles from LEAST to MOST milliseconds. */
 struct backoff {
 	int64_t least, most, now;
@@ -32,9 +29,8 @@ int64_t backoff_next(struct backoff *b);
 /* Run the sweeps until asked to end. */
 int schedule(struct ctx *c);
 
-/* Issue until asked to end.  BEFORE is the pid of a child that died in this
- * one's place, or 0. */
-int issuing(struct ctx *c, int before);
+/* Issue until asked to end, at PLACE, where no other process is. */
+int issuing(struct ctx *c, const char *place);
 
 /* Keep the children alive until asked to end; the exit status. */
 int supervise(const struct settings *set);

@@ -15,8 +15,8 @@ static struct {
 	struct seal *seal;
 } self;
 
-static int
-start(const struct settings *set, struct err *e)
+static struct keys *
+open_keys(const struct settings *set, struct err *e)
 {
 	struct keys_conf keys = {
 		.auth_type = set->auth_type,
@@ -24,13 +24,31 @@ start(const struct settings *set, struct err *e)
 		.secrets = set->auth_secret,
 	};
 
+	return keys_new(&keys, e);
+}
+
+static int
+check(const struct settings *set, struct err *e)
+{
+	struct keys *keys;
+
 	if (blank(set->agent_bootstrap_token) &&
 	    set->agent_bootstrap_token_deny_empty)
 		return err_set(e, E_INVALID, "CERTCTL_AGENT_BOOTSTRAP_TOKEN is "
 		    "not set: set it, or let anyone register agents with "
 		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN_DENY_EMPTY=false");
+	keys = open_keys(set, e);
+	if (keys == NULL)
+		return -1;
+	keys_free(keys);
+	return 0;
+}
+
+static int
+start(const struct settings *set, struct err *e)
+{
 	self.set = set;
-	self.keys = keys_new(&keys, e);
+	self.keys = open_keys(set, e);
 	if (self.keys == NULL)
 		return -1;
 	self.shared = shared_open(set->run_dir, e);
@@ -220,6 +238,7 @@ main(int argc, char **argv)
 		.name = "certctl-api",
 		.help = "Answers /api/v1, /health and /ready.",
 		.routes = tables,
+		.check = check,
 		.start = start,
 		.begin = begin,
 		.end = end,

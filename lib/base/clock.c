@@ -163,10 +163,11 @@ rfc3339_parse(const char *text, int64_t *at, struct err *e)
 		    (mi = take(&s, 2)) < 0 || mi > 59 || !skip(&s, ":") ||
 		    (sec = take(&s, 2)) < 0 || sec > 60)
 			goto bad;
-		if (skip(&s, ".") && take(&s, 1) < 0)
-			goto bad;
-		while (isdigit((unsigned char)*s))
-			s++;
+		if (skip(&s, ".")) {
+			if (take(&s, 1) < 0)
+				goto bad;
+			s += strspn(s, "0123456789");
+		}
 		if (!take_zone(&s, &east) || *s != '\0')
 			goto bad;
 	}

@@ -17,7 +17,7 @@
 #include "base/util.h"
 
 enum {
-	TICK_MS = 20,	/* how late an exit is seen if a daemon keeps the pipe */
+	TICK_MS = 20,	/* an exit is seen as late if a daemon keeps the pipe */
 	DRAIN = 16,	/* reads that empty a full pipe */
 };
 
@@ -125,7 +125,7 @@ collect(int fd, struct buf *b)
 	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
-/* Until the program exits or DEADLINE (mono_us) passes; false for the latter. */
+/* Until the program exits; false if DEADLINE (mono_us) passes before. */
 static bool
 wait_exit(const struct child *c, int64_t deadline, struct buf *b, int *status)
 {

@@ -15,7 +15,7 @@ enum { EXEC_MAX_OUTPUT = 16 * 1024 };	/* octets kept; the rest is dropped */
 
 struct exec_result {
 	int status;		/* exit status; 128 + signal if one ended it */
-	const char *output;	/* stdout and stderr as they came, in the arena */
+	const char *output;	/* stdout and stderr as they came */
 };
 
 /*

@@ -108,7 +108,7 @@ shared_take(struct shared *s, uint64_t key, double rate, int64_t burst)
 	if (!(rate > 0))
 		return false;
 	step = bounded_us(1e6 / rate);
-	room = bounded_us(1e6 / rate * (double)burst);
+	room = bounded_us((double)step * (double)burst);
 	was = atomic_load(&b->full_at);
 	do {
 		/* A bucket from before a reboot is of another clock. */

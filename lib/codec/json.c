@@ -142,20 +142,21 @@ json_item(struct arena *a, const struct json *j, size_t i)
 }
 
 bool
-json_entry(const struct json *j, size_t i, const char **name,
+json_next(const struct json *j, const void **at, const char **name,
     struct json **value)
 {
-	struct json_object_iter it;
+	const struct lh_entry *entry = *at;
 
 	if (!json_is_object(j))
 		return false;
-	json_object_object_foreachC(unwrap(j), it)
-		if (i-- == 0) {
-			*name = it.key;
-			*value = wrap(it.val);
-			return true;
-		}
-	return false;
+	entry = entry != NULL ? entry->next :
+	    json_object_get_object(unwrap(j))->head;
+	if (entry == NULL)
+		return false;
+	*at = entry;
+	*name = lh_entry_k(entry);
+	*value = wrap(lh_entry_v(entry));
+	return true;
 }
 
 const char *
@@ -203,6 +204,17 @@ json_mask(struct json *j, const char *name)
 typedef const char *(*read_fn)(struct arena *a, struct json_object *v,
     const struct field *f, void *obj, struct err *e);
 
+/* Characters of UTF-8 text: all octets but those that continue one. */
+static int64_t
+characters(const char *s)
+{
+	int64_t n = 0;
+
+	for (; *s != '\0'; s++)
+		n += (*s & 0xc0) != 0x80;
+	return n;
+}
+
 static const char *
 read_text(struct arena *a, struct json_object *v, const struct field *f,
     void *obj, struct err *e)
@@ -210,7 +222,7 @@ read_text(struct arena *a, struct json_object *v, const struct field *f,
 	(void)e;
 	if (!json_object_is_type(v, json_type_string))
 		return "must be a string";
-	if (f->max > 0 && json_object_get_string_len(v) > f->max)
+	if (f->max > 0 && characters(json_object_get_string(v)) > f->max)
 		return arena_printf(a, "is longer than %" PRId64 " characters",
 		    f->max);
 	if ((f->flags & F_LINE) && text_misleads(json_object_get_string(v)))
@@ -328,7 +340,6 @@ read_mode(struct arena *a, struct json_object *v, const struct field *f,
 {
 	int64_t mode = -1;
 	const char *s;
-	char *end;
 
 	(void)a;
 	(void)e;
@@ -336,9 +347,8 @@ read_mode(struct arena *a, struct json_object *v, const struct field *f,
 		mode = json_object_get_int64(v);
 	} else if (json_object_is_type(v, json_type_string)) {
 		s = json_object_get_string(v);
-		mode = strtol(s, &end, 8);
-		if (*s == '\0' || *end != '\0')
-			mode = -1;
+		if (*s != '\0' && s[strspn(s, "01234567")] == '\0')
+			mode = strtol(s, NULL, 8);
 	}
 	if (mode < 0 || mode > 0777)
 		return "must be a file mode such as \"0640\"";
@@ -352,8 +362,9 @@ read_real(struct arena *a, struct json_object *v, const struct field *f,
 {
 	(void)a;
 	(void)e;
-	if (!json_object_is_type(v, json_type_double) &&
-	    !json_object_is_type(v, json_type_int))
+	if ((!json_object_is_type(v, json_type_double) &&
+	    !json_object_is_type(v, json_type_int)) ||
+	    !isfinite(json_object_get_double(v)))
 		return "must be a number";
 	*FIELD_PTR(double, obj, f) = json_object_get_double(v);
 	return NULL;

@@ -35,9 +35,9 @@ struct json *json_member(struct arena *a, const struct json *j,
 size_t json_len(const struct json *j);
 struct json *json_item(struct arena *a, const struct json *j, size_t i);
 
-/* Member I of an object in the order of its text; *VALUE is NULL for null.
- * False past the last one. */
-bool json_entry(const struct json *j, size_t i, const char **name,
+/* The member after *AT (NULL: the first) of an object in the order of its
+ * text; *VALUE is NULL for null.  False past the last one. */
+bool json_next(const struct json *j, const void **at, const char **name,
     struct json **value);
 
 /* The text of a string, or NULL if it is not one; borrowed. */

@@ -1,5 +1,6 @@
 #include "codec/json_scan.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -73,7 +74,8 @@ json_scan(const char *text, size_t len, int64_t *colons, struct err *e)
 				    "a JSON string %s", why);
 			continue;
 		}
-		if (strchr(outside, *s) == NULL)
+		if (strchr(outside, *s) == NULL || (*s == '.' &&
+		    (end - s < 2 || !isdigit((unsigned char)s[1]))))
 			return err_set(e, E_INVALID,
 			    "malformed JSON at octet %zu", (size_t)(s - text));
 		*colons += *s++ == ':';

@@ -75,7 +75,7 @@ const struct field settings_fields[] = {
 	    DURATION, 0, "between two looks for work; 0s: four a second",
 	    3600, 0),
 	S(job_claim_limit, "SCHEDULER_JOB_CLAIM_LIMIT", INT, 0,
-	    "jobs one worker claims at once", 1000, 1),
+	    "jobs an issuing process claims at once", 1000, 1),
 	S(renewal_concurrency, "RENEWAL_CONCURRENCY", INT, 0,
 	    "processes that issue at the same time in one worker", 64, 1),
 	S(retry_interval, "SCHEDULER_RETRY_INTERVAL", DURATION, 0,
@@ -108,7 +108,7 @@ static const struct settings defaults = {
 	.rate_limit_burst = 100,
 	.keygen_mode = "agent",
 	.renewal_check_interval = 3600,
-	.job_claim_limit = 50,
+	.job_claim_limit = 8,
 	.renewal_concurrency = 4,
 	.retry_interval = 10,
 	.job_timeout_interval = 600,
@@ -174,11 +174,28 @@ set_bool(const struct field *f, const char *v, struct settings *s,
 }
 
 static int
+set_real(const struct field *f, const char *v, struct settings *s,
+    struct err *e)
+{
+	char *end;
+	double d;
+
+	errno = 0;
+	d = strtod(v, &end);
+	/* Neither hexadecimal nor words: "inf" and "nan" are numbers to C. */
+	if (v[strspn(v, "0123456789+-.eE")] != '\0' || *end != '\0' ||
+	    errno != 0 || d < (double)f->min || d > (double)f->max)
+		return err_set(e, E_INVALID, "%s must be a number between %"
+		    PRId64 " and %" PRId64, f->name, f->min, f->max);
+	*FIELD_PTR(double, s, f) = d;
+	return 0;
+}
+
+static int
 set_value(struct arena *a, const struct field *f, const char *v,
     struct settings *s, struct err *e)
 {
 	int64_t n;
-	char *end;
 
 	switch (f->type) {
 	case FT_TEXT:
@@ -198,12 +215,7 @@ set_value(struct arena *a, const struct field *f, const char *v,
 			return err_prefix(e, "%s", f->name);
 		break;
 	case FT_REAL:
-		errno = 0;
-		*FIELD_PTR(double, s, f) = strtod(v, &end);
-		if (errno != 0 || *end != '\0' ||
-		    !(*FIELD_PTR(double, s, f) >= 0))
-			return bad(f, "must be a number, 0 or more", e);
-		return 0;
+		return set_real(f, v, s, e);
 	default:
 		return bad(f, "cannot be set", e);
 	}
@@ -294,6 +306,10 @@ check(const struct settings *s, struct err *e)
 	if (blank(s->ca_cert_path) != blank(s->ca_key_path))
 		return err_set(e, E_INVALID, "CERTCTL_CA_CERT_PATH and "
 		    "CERTCTL_CA_KEY_PATH go together");
+	if (s->rate_limit_enabled && s->rate_limit_rps == 0)
+		return err_set(e, E_INVALID, "CERTCTL_RATE_LIMIT_RPS of 0 "
+		    "would refuse everything: CERTCTL_RATE_LIMIT_ENABLED=false "
+		    "is without a limit");
 	if (texts_has(&s->cors_origins, "*"))
 		return err_set(e, E_INVALID, "CERTCTL_CORS_ORIGINS must name "
 		    "the origins: * is refused");
@@ -368,7 +384,8 @@ settings_reference(FILE *out)
 	    out);
 	for (const struct field *f = settings_fields; f->name != NULL; f++) {
 		fprintf(out, "| `%s` | %s | ", f->name, types[f->type]);
-		if (field_unset(f, &defaults) && f->type != FT_BOOL)
+		if (field_unset(f, &defaults) &&
+		    (f->type == FT_TEXT || f->type == FT_TEXTS))
 			fputs("empty", out);
 		else
 			print_value(out, f, &defaults);

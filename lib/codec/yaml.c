@@ -72,6 +72,9 @@ take_event(struct reading *r, const yaml_event_t *ev)
 			return "anchors are not allowed";
 		if (r->depth != 1)
 			return "a mapping of names to values is expected";
+		if (strlen((const char *)ev->data.scalar.value) !=
+		    ev->data.scalar.length)
+			return "NUL is not allowed";
 		return take_scalar(r, arena_strdup(r->a,
 		    (const char *)ev->data.scalar.value));
 	case YAML_SEQUENCE_START_EVENT:

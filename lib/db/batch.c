@@ -85,8 +85,8 @@ batch_push(struct db_batch *b, const char *name, const char *prepare,
 		abort();
 	b->stmt[i].name = name;
 	/* Past the limit a composed statement is the unnamed one, used once. */
-	if (prepare != NULL && b->db->n_composed + DB_MAX_BATCH >
-	    DB_MAX_COMPOSED)
+	if (prepare != NULL && !db_composed(b->db, name) &&
+	    b->db->n_composed + DB_MAX_BATCH > DB_MAX_COMPOSED)
 		b->stmt[i].name = "";
 	b->stmt[i].prepare = prepare;
 	b->stmt[i].nargs = (int)n;
@@ -188,25 +188,29 @@ note_failure(const PGresult *r, int *rc, struct err *e)
 	return true;
 }
 
+/*
+ * Everything up to the answer to Sync is ours, also an error that comes only
+ * with it, as that of a deferred constraint: what is left unread would be
+ * taken for the next batch's.
+ */
 static int
-receive_batch(struct db_batch *b, bool commit, struct err *e)
+receive_batch(struct db_batch *b, struct err *e)
 {
-	size_t extra = (size_t)b->db->tx_wanted + (size_t)commit;
-	size_t want = b->n + extra, i = 0;
 	bool begin = b->db->tx_wanted;
 	PGresult *r;
+	size_t i = 0;
 	int rc = 0;
 
-	for (size_t k = 0; k < b->n; k++)
-		want += b->stmt[k].prepare != NULL;
-	for (size_t k = 0; k <= want; k++) {
+	for (;;) {
 		r = db_take_result(b->db);
-		if (r == NULL)
-			return err_set(e, E_UNAVAILABLE,
+		if (r == NULL) {
+			db_drop(b->db);
+			return rc < 0 ? rc : err_set(e, E_UNAVAILABLE,
 			    "the database connection was lost");
+		}
 		if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
 			PQclear(r);
-			break;
+			return rc;
 		}
 		if (note_failure(r, &rc, e) || begin || i == b->n) {
 			begin = false;
@@ -220,7 +224,16 @@ receive_batch(struct db_batch *b, bool commit, struct err *e)
 			b->stmt[i++].result = r;
 		}
 	}
-	return rc;
+}
+
+/* Forget the text of what is prepared on the connection it is sent on. */
+static void
+skip_prepared(struct db_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->stmt[i].prepare != NULL &&
+		    db_composed(b->db, b->stmt[i].name))
+			b->stmt[i].prepare = NULL;
 }
 
 static int
@@ -236,9 +249,12 @@ run(struct db_batch *b, bool commit, struct err *e)
 			    "the database connection was lost");
 		return -1;
 	}
+	skip_prepared(b);
 	rc = send_batch(b, commit, e);
 	if (rc == 0)
-		rc = receive_batch(b, commit, e);
+		rc = receive_batch(b, e);
+	else
+		db_drop(db);	/* half a batch may be on its way */
 	if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK ||
 	    (rc < 0 && e->code == E_UNAVAILABLE &&
 	    PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)) {

@@ -215,7 +215,8 @@ prepare_all(struct db *db, struct err *e)
 			    "the database connection was lost");
 		if (PQresultStatus(r) == PGRES_FATAL_ERROR && rc == 0) {
 			rc = db_err(r, e);
-			err_prefix(e, "%s", names[i]);
+			if (i < n)
+				err_prefix(e, "%s", names[i]);
 		}
 		PQclear(r);
 	}
@@ -292,6 +293,9 @@ constraint_err(const PGresult *r, const char *state, struct err *e)
 		if (streq(name, constraints[i].constraint))
 			return err_set(e, constraints[i].code, "%s",
 			    constraints[i].msg);
+	if (streq(state, "23502"))
+		return err_set(e, E_INVALID, "%s is required",
+		    or_empty(PQresultErrorField(r, PG_DIAG_COLUMN_NAME)));
 	if (streq(state, "23505")) {
 		column_of(table, name, "_key", column, sizeof(column));
 		if (strstr(column, "_pkey") != NULL)
@@ -309,6 +313,22 @@ constraint_err(const PGresult *r, const char *state, struct err *e)
 	    column);
 }
 
+/*
+ * SQLSTATEs, or beginnings of them, after which the same may succeed later:
+ * no connection, a standby, a deadlock, no room, a lock, a shutdown, a disk.
+ */
+static bool
+passes(const char *state)
+{
+	static const char *const states[] = { "08", "25006", "25P03", "40",
+	    "53", "55", "57", "58" };
+
+	for (size_t i = 0; i < NELEM(states); i++)
+		if (strncmp(state, states[i], strlen(states[i])) == 0)
+			return true;
+	return *state == '\0';
+}
+
 int
 db_err(const PGresult *r, struct err *e)
 {
@@ -320,9 +340,7 @@ db_err(const PGresult *r, struct err *e)
 		constraint_err(r, state, e);
 	else if (strncmp(state, "22", 2) == 0)
 		err_set(e, E_INVALID, "a value cannot be stored: %s", text);
-	else if (*state == '\0' || strncmp(state, "08", 2) == 0 ||
-	    strncmp(state, "40", 2) == 0 || strncmp(state, "53", 2) == 0 ||
-	    strncmp(state, "55", 2) == 0 || strncmp(state, "57", 2) == 0)
+	else if (passes(state))
 		err_set(e, E_UNAVAILABLE, "the database is busy or restarting");
 	else
 		err_set(e, E_INTERNAL, "the database refused a statement");

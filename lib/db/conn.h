@@ -29,7 +29,7 @@ struct db_batch {
 	size_t n;
 	struct {
 		const char *name;	/* of the prepared statement */
-		const char *prepare;	/* its text, if it is not prepared yet */
+		const char *prepare;	/* its text, if it may not be prepared */
 		int nargs;
 		const char **values;
 		int *lengths, *formats;
@@ -37,7 +37,8 @@ struct db_batch {
 	} stmt[DB_MAX_BATCH];
 };
 
-/* Queue a statement by its prepared name; PREPARE is its text or NULL. */
+/* Queue a statement by its prepared name; PREPARE is the text of a composed
+ * one, else NULL. */
 void batch_push(struct db_batch *b, const char *name, const char *prepare,
     const struct db_arg *args, size_t n);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/err.h"
 #include "db/conn.h"
 
 /* A statement being composed, with its arguments. */
@@ -129,18 +128,13 @@ push(struct db_batch *b, const struct list_query *q, const char *part,
 	const char *key = key_of(b->a, q, part);
 
 	put(&c, q);
-	batch_push(b, key, db_composed(b->db, key) ? NULL : buf_str(&c.sql),
-	    c.args, c.n);
+	batch_push(b, key, buf_str(&c.sql), c.args, c.n);
 }
 
-int
-db_add_list(struct db_batch *b, const struct list_query *q, struct err *e)
+void
+db_add_list(struct db_batch *b, const struct list_query *q)
 {
-	/* A composed name is noted as prepared on the connection it is sent on. */
-	if (!b->db->tx_open && db_ready(b->db, e) < 0)
-		return -1;
 	push(b, q, "page", put_page);
 	if (q->total)
 		push(b, q, "total", put_total);
-	return 0;
 }

@@ -57,6 +57,6 @@ enum { LIST_MAX_COUNT = 100000 };
  * Queue the page and, if asked for, the total as the next two statements of
  * B.  Besides the list's columns each row has "cursor_key".
  */
-int db_add_list(struct db_batch *b, const struct list_query *q, struct err *e);
+void db_add_list(struct db_batch *b, const struct list_query *q);
 
 #endif

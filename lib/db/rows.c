@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "db/conn.h"
 
 /* PostgreSQL counts binary timestamps in microseconds from here. */
@@ -80,13 +81,12 @@ binary_texts(struct arena *a, const char *p, int len)
 	if (len < 20 || be32(p) != 1)
 		return t;
 	n = be32(p + 12);
-	t.v = arena_alloc(a, n * sizeof(*t.v));
 	for (p += 20; t.n < n && end - p >= 4; p += size) {
 		size = be32(p);
 		p += 4;
 		if (size > (uint32_t)(end - p))		/* null */
 			size = 0;
-		t.v[t.n++] = arena_strndup(a, p, size);
+		texts_add(a, &t, arena_strndup(a, p, size));
 	}
 	return t;
 }

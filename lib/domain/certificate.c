@@ -150,7 +150,7 @@ check_tags(struct ctx *c, const char *tags, struct err *e)
 	j = json_parse(c->a, tags, strlen(tags), e);
 	if (j == NULL)
 		return -1;
-	for (size_t i = 0; json_entry(j, i, &name, &v); i++)
+	for (const void *at = NULL; json_next(j, &at, &name, &v); )
 		if (json_text(v) == NULL)
 			return err_set(e, E_INVALID,
 			    "tags must map names to strings");

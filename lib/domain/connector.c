@@ -97,7 +97,7 @@ unmask(struct ctx *c, const char *new, const char *stored, struct err *e)
 	if (j == NULL || old == NULL)
 		return NULL;
 	buf_putc(&b, '{');
-	for (size_t i = 0; json_entry(j, i, &name, &v); i++) {
+	for (const void *at = NULL; json_next(j, &at, &name, &v); ) {
 		text = json_text(v);
 		if (text != NULL && streq(text, MASK))
 			v = json_member(c->a, old, name);

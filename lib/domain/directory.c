@@ -387,7 +387,7 @@ check_channels(struct ctx *c, const char *text, struct err *e)
 	j = json_parse(c->a, text, strlen(text), e);
 	if (j == NULL)
 		return -1;
-	for (size_t t = 0; json_entry(j, t, &name, &list); t++) {
+	for (const void *at = NULL; json_next(j, &at, &name, &list); ) {
 		if (one_of(tiers, NELEM(tiers), name, what, e) < 0)
 			return -1;
 		if (list == NULL || !json_is_array(list))
@@ -415,7 +415,7 @@ check_severities(struct ctx *c, const char *text, struct err *e)
 	j = json_parse(c->a, text, strlen(text), e);
 	if (j == NULL)
 		return -1;
-	for (size_t i = 0; json_entry(j, i, &days, &tier); i++) {
+	for (const void *at = NULL; json_next(j, &at, &days, &tier); ) {
 		if (!int_parse(days, 0, 365, &n))
 			return err_set(e, E_INVALID, "%s: \"%.32s\" is no "
 			    "number of days", what, days);

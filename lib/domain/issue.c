@@ -56,15 +56,17 @@ read_issuance(const struct db_batch *b, const struct db_rows *rows, int n,
 	out->tbs = db_bytes_at(b, 0, n, "tbs");
 }
 
-/* *FOUND is false if the job is not WORKER's. */
+/* *FOUND is false if the job is not WORKER's.  The FIRST look counts as an
+ * attempt. */
 static int
-load(struct ctx *c, const char *id, const char *worker, struct issuance *out,
-    bool *found, struct err *e)
+begin(struct ctx *c, const char *id, const char *worker, bool first,
+    struct issuance *out, bool *found, struct err *e)
 {
 	struct db_batch *b = db_batch(c->db, c->a);
 	struct db_rows rows;
 
-	db_add(b, Q_ISSUE_GET, db_text(id), db_text(worker));
+	db_add(b, Q_ISSUE_BEGIN, db_text(id), db_text(worker), db_int(LEASE_S),
+	    db_int(first));
 	if (db_run(b, e) < 0)
 		return -1;
 	rows = db_rows(b, 0, issuance_fields);
@@ -209,9 +211,8 @@ promise(struct ctx *c, const struct issuance *w, const char *worker,
 	struct db_batch *b = db_batch(c->db, c->a);
 
 	db_add(b, Q_INTENT_INSERT, db_text(w->job_id), db_text(worker),
-	    db_int(LEASE_S), db_text(w->issuer.issuer_id),
-	    db_text(intent->serial), db_text(w->profile.id),
-	    w->profile.id != NULL ? db_int(w->profile_revision) :
+	    db_text(w->issuer.issuer_id), db_text(intent->serial),
+	    db_text(w->profile.id), w->profile.id != NULL ? db_int(w->profile_revision) :
 	    db_text(NULL), db_bytes(intent->tbs), db_text(intent->tbs_hash),
 	    db_text(w->csr_pem));
 	if (db_run(b, e) == 0) {
@@ -308,14 +309,15 @@ int
 issue_job(struct ctx *c, const char *id, const char *worker,
     struct issue_outcome *out, struct err *e)
 {
-	bool found, bad_csr = false, go_on = true;
+	bool found, first = true, bad_csr = false, go_on = true;
 	struct issuance w;
 	int rc = 0;
 
 	*out = (struct issue_outcome){ .end = ISSUE_GONE };
 	while (rc == 0 && go_on) {
-		if (load(c, id, worker, &w, &found, e) < 0)
+		if (begin(c, id, worker, first, &w, &found, e) < 0)
 			return -1;
+		first = false;
 		if (!found)
 			return 0;
 		out->certificate_id = w.certificate_id;

@@ -26,7 +26,7 @@ enum issue_end {
 
 struct issue_outcome {
 	enum issue_end end;
-	const char *certificate_id, *serial;	/* NULL if not known; in C's arena */
+	const char *certificate_id, *serial;	/* in C's arena, or NULL */
 	struct err why;				/* ISSUE_FAILED */
 };
 

@@ -14,20 +14,23 @@ enum { LOCK_RENEWALS = 1, LOCK_RETRY, LOCK_REAP, LOCK_AGENTS,
 /* A statement whose one row is the number of rows it changed. */
 struct step {
 	enum query query;
-	const char *ids;	/* prefix of new ids: its first argument */
+	const char *ids;	/* its first argument: begins new ids, or NULL */
+	int64_t rows;		/* its next: so many at once, or 0: no limit */
 	size_t nargs;		/* the others */
-	struct db_arg args[3];
+	struct db_arg args[2];
 };
 
 static void
 add_step(struct ctx *c, struct db_batch *b, const struct step *s)
 {
-	struct db_arg args[NELEM(s->args) + 1];
+	struct db_arg args[NELEM(s->args) + 2];
 	size_t n = 0;
 
 	/* New in every round: the rows of one are told apart by a number. */
 	if (s->ids != NULL)
 		args[n++] = db_text(id_new(c->a, s->ids));
+	if (s->rows > 0)
+		args[n++] = db_int(s->rows);
 	for (size_t i = 0; i < s->nargs; i++)
 		args[n++] = s->args[i];
 	db_add_args(b, s->query, args, n);
@@ -58,8 +61,10 @@ run_round(struct ctx *c, int lock, const struct step *steps, size_t n_steps,
 	if (db_run_commit(b, e) < 0)
 		goto fail;
 	for (size_t i = 0; i < n_steps; i++) {
-		*n += db_scalar(b, i);
-		*more = *more || db_scalar(b, i) >= SWEEP_ROWS;
+		int64_t rows = db_scalar(b, i);
+
+		*n += rows;
+		*more = *more || (steps[i].rows > 0 && rows >= steps[i].rows);
 	}
 	return 0;
 fail:
@@ -83,8 +88,7 @@ run(struct ctx *c, int lock, const struct step *steps, size_t n_steps,
 static int
 renew(struct ctx *c, int64_t max_life_s, int64_t *n, struct err *e)
 {
-	const struct step step = { Q_RENEWAL_CHECK, "job", 2, {
-		db_int(SWEEP_ROWS),
+	const struct step step = { Q_RENEWAL_CHECK, "job", SWEEP_ROWS, 1, {
 		max_life_s > 0 ? db_int(max_life_s) : db_text(NULL) } };
 
 	return run(c, LOCK_RENEWALS, &step, 1, n, e);
@@ -93,8 +97,10 @@ renew(struct ctx *c, int64_t max_life_s, int64_t *n, struct err *e)
 int
 sweep_renewals(struct ctx *c, int64_t *n, struct err *e)
 {
-	const struct step alert = { Q_EXPIRY_ALERTS, "notif", 1, {
-		db_int(SWEEP_ROWS) } };
+	/* It locks nobody out, and each round looks at all there is. */
+	const struct step alert = {
+		.query = Q_EXPIRY_ALERTS, .ids = "notif", .rows = 50000,
+	};
 
 	*n = 0;
 	if (run(c, LOCK_RENEWALS, &alert, 1, n, e) < 0)
@@ -114,9 +120,9 @@ int
 sweep_retry(struct ctx *c, int64_t *n, struct err *e)
 {
 	const struct step steps[] = {
-		{ Q_JOBS_LOST, NULL, 1, { db_int(SWEEP_ROWS) } },
-		{ Q_JOBS_RETRY, NULL, 1, { db_int(SWEEP_ROWS) } },
-		{ Q_CERTIFICATES_REST, NULL, 1, { db_int(SWEEP_ROWS) } },
+		{ .query = Q_JOBS_LOST, .rows = SWEEP_ROWS },
+		{ .query = Q_JOBS_RETRY, .rows = SWEEP_ROWS },
+		{ .query = Q_CERTIFICATES_REST, .rows = SWEEP_ROWS },
 	};
 
 	*n = 0;
@@ -127,11 +133,11 @@ int
 sweep_reap(struct ctx *c, int64_t *n, struct err *e)
 {
 	const struct step steps[] = {
-		{ Q_JOBS_OVERDUE, NULL, 3, { db_int(SWEEP_ROWS),
+		{ Q_JOBS_OVERDUE, NULL, SWEEP_ROWS, 2, {
 			db_int(c->set->job_awaiting_csr_timeout),
 			db_int(c->set->job_awaiting_approval_timeout) } },
-		{ Q_JOBS_SILENT, NULL, 1, { db_int(SWEEP_ROWS) } },
-		{ Q_CERTIFICATES_REST, NULL, 1, { db_int(SWEEP_ROWS) } },
+		{ .query = Q_JOBS_SILENT, .rows = SWEEP_ROWS },
+		{ .query = Q_CERTIFICATES_REST, .rows = SWEEP_ROWS },
 	};
 
 	*n = 0;
@@ -153,8 +159,9 @@ sweep_agents(struct ctx *c, int64_t *n, struct err *e)
 int
 sweep_short_lived(struct ctx *c, int64_t *n, struct err *e)
 {
-	const struct step step = { Q_SHORT_LIVED_EXPIRED, NULL, 1, {
-		db_int(SWEEP_ROWS) } };
+	const struct step step = {
+		.query = Q_SHORT_LIVED_EXPIRED, .rows = SWEEP_ROWS,
+	};
 
 	*n = 0;
 	return run(c, LOCK_SHORT_LIVED, &step, 1, n, e);
@@ -163,8 +170,10 @@ sweep_short_lived(struct ctx *c, int64_t *n, struct err *e)
 int
 sweep_counts(struct ctx *c, int64_t *n, struct err *e)
 {
-	const struct step step = { Q_COUNTS_FOLD, NULL, 1, {
-		db_int(FOLD_ROWS) } };
+	const struct step step = {
+		.query = Q_COUNTS_FOLD, .nargs = 1,
+		.args = { db_int(FOLD_ROWS) },
+	};
 	bool more;
 
 	*n = 0;

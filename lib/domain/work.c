@@ -34,10 +34,11 @@ work_claim(struct ctx *c, const char *worker, int64_t max, struct texts *ids,
 }
 
 int
-work_release(struct ctx *c, const char *worker, bool unbegun, struct err *e)
+work_release(struct ctx *c, const char *place, const char *unharmed,
+    struct err *e)
 {
 	struct db_batch *b = db_batch(c->db, c->a);
 
-	db_add(b, Q_WORK_RELEASE, db_text(worker), db_int(unbegun));
+	db_add(b, Q_WORK_RELEASE, db_text(place), db_text(unharmed));
 	return db_run(b, e);
 }

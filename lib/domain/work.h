@@ -15,10 +15,12 @@ int work_claim(struct ctx *c, const char *worker, int64_t max,
     struct texts *ids, struct err *e);
 
 /*
- * Let others have at once what WORKER still holds.  UNBEGUN says that it came
- * to no harm with it, so that it does not count as an attempt.
+ * Let others have at once what is held by workers whose names begin with
+ * PLACE, where only one can be at a time: it ends, or those before it died.
+ * UNHARMED, if not NULL, is a job that was begun but could not be run: that
+ * does not count as an attempt.
  */
-int work_release(struct ctx *c, const char *worker, bool unbegun,
+int work_release(struct ctx *c, const char *place, const char *unharmed,
     struct err *e);
 
 #endif

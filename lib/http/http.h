@@ -15,7 +15,7 @@ struct err;
 struct http;	/* connections kept alive between calls */
 
 struct http_conf {
-	const char *ca_bundle;	/* PEM file that replaces the system roots; NULL */
+	const char *ca_bundle;	/* PEM; replaces the system roots; or NULL */
 	const char *user_agent;
 	long timeout_ms;	/* whole call; 0: 30 s */
 	long connect_timeout_ms; /* 0: 10 s */
@@ -26,7 +26,7 @@ struct http_conf {
 
 struct http_call {
 	const char *method, *url;
-	const char *const *headers;	/* "Name: value", NULL terminated; or NULL */
+	const char *const *headers; /* "Name: value", NULL ends; or NULL */
 	const char *body;		/* or NULL */
 	size_t body_len;
 };

@@ -72,7 +72,8 @@ read_verify(struct arena *a, const struct hooks_conf *c,
 		return 0;
 	j = json_parse(a, c->post_deploy_verify,
 	    strlen(c->post_deploy_verify), e);
-	if (j == NULL || json_read(a, j, verify_fields, JSON_STRICT, out, e) < 0)
+	if (j == NULL ||
+	    json_read(a, j, verify_fields, JSON_STRICT, out, e) < 0)
 		return err_prefix(e, "post_deploy_verify");
 	return 0;
 }

@@ -47,7 +47,7 @@ struct hooks_conf {
 
 /* What one deployment runs; flat, so that a mark can hold it. */
 struct hooks {
-	const char *reload, *validate;	/* command lines; VALIDATE may be blank */
+	const char *reload, *validate;	/* commands; VALIDATE may be blank */
 	const char *endpoint;		/* "host:port"; blank: do not verify */
 	const char *fingerprint;	/* what the endpoint must present */
 	int64_t chain_min;		/* certificates it must present */

@@ -32,7 +32,7 @@ enum deploy_outcome {
 	DEPLOY_UNCHANGED,	/* the same files were live already */
 	DEPLOY_PLAN_INVALID,	/* nothing touched */
 	DEPLOY_VALIDATE_FAILED,	/* restored, the server was never reloaded */
-	DEPLOY_ROLLED_BACK,	/* reload or verify failed; the old pair is live */
+	DEPLOY_ROLLED_BACK,	/* reload or verify failed; the old is live */
 	DEPLOY_ROLLBACK_FAILED,	/* an operator must look */
 };
 

@@ -245,14 +245,18 @@ web_main(int argc, char **argv, const struct responder *responder)
 		    "start it with spawn-fcgi\n", responder->name);
 		return 1;
 	}
-	if (responder->start(&set, &e) < 0) {
+	if (responder->check(&set, &e) < 0 ||
+	    (!check_only && responder->start(&set, &e) < 0)) {
 		log_err(LOG_ERROR, "cannot start", &e, "program",
 		    responder->name);
 		return 1;
 	}
-	if (check_only)
+	if (check_only) {
 		settings_print(stdout, &set);
-	rc = check_only ? 0 : serve(responder, &set);
+		arena_free(a);
+		return 0;
+	}
+	rc = serve(responder, &set);
 	responder->stop();
 	arena_free(a);
 	return rc;

@@ -79,6 +79,8 @@ struct responder {
 	const char *name;		/* "certctl-api" */
 	const char *help;		/* a line for --help */
 	const struct route *const *routes;	/* tables, NULL terminated */
+	/* What of SET this program needs is there and makes sense. */
+	int (*check)(const struct settings *set, struct err *e);
 	/* Once per process; E says why it cannot start. */
 	int (*start)(const struct settings *set, struct err *e);
 	/*

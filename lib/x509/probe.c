@@ -175,8 +175,8 @@ probe_endpoint(const char *text, char *host, size_t size, int *port,
 	if (n > 2 && text[0] == '[' && text[n - 1] == ']') {
 		start++;
 		n -= 2;
-	} else if (memchr(text, ':', n) != NULL) {
-		n = 0;	/* an IPv6 address without brackets */
+	} else if (strcspn(text, "[]:") < n) {
+		n = 0;	/* an IPv6 address without brackets, or half of them */
 	}
 	if (n == 0 || n >= size || !int_parse(colon + 1, 1, 65535, &p))
 		return err_set(e, E_INVALID,

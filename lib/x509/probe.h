@@ -13,7 +13,7 @@ struct err;
 
 struct probe {
 	char fingerprint[SHA256_HEX + 1]; /* of the leaf, lower-case hex */
-	int chain_len;			/* certificates presented, the leaf too */
+	int chain_len;		/* certificates presented, the leaf too */
 };
 
 /*

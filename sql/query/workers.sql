@@ -28,21 +28,31 @@ WITH lost AS (
 		AND scheduled_at <= now() AND csr_pem <> ''
 	ORDER BY scheduled_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-UPDATE jobs SET status = 'Running', status_at = now(), started_at = now(),
-	attempts = attempts + 1, worker = $1,
+UPDATE jobs SET status = 'Running', status_at = now(), worker = $1,
 	leased_until = now() + make_interval(secs => $3)
 WHERE id IN (SELECT id FROM lost UNION ALL SELECT id FROM fresh)
 RETURNING id;
 
 -- :name work_release
--- Worker $1 has nothing in hand any more; $2 is 1 if what it held was not the
--- cause, so that no attempt is counted.
-UPDATE jobs SET leased_until = '-infinity', attempts = attempts - $2::integer
-WHERE worker = $1 AND status = 'Running' AND type IN ('Issuance', 'Renewal');
+-- What workers held whose names begin with $1.  Job $2 came to no harm by
+-- what it was begun with: that attempt does not count.
+UPDATE jobs SET leased_until = '-infinity',
+	attempts = attempts - CASE WHEN id = $2 THEN 1 ELSE 0 END
+WHERE status = 'Running' AND type IN ('Issuance', 'Renewal')
+	AND starts_with(worker, $1);
 
--- :name issue_get
--- All there is to know to run job $1, if worker $2 holds it.  An intent that
--- is still open belongs to the issuer it was made for.
+-- :name issue_begin
+-- All there is to know to run job $1, if worker $2 holds it; it does for $3
+-- more seconds.  The attempt counts from here ($4 is 1), so that a job that
+-- kills its workers is given up; a count that a crash of the database loses is
+-- not worth a wait for the disk.  An intent that is still open belongs to the
+-- issuer it was made for.
+WITH j AS (
+	UPDATE jobs SET attempts = attempts + $4, started_at = now(),
+		leased_until = now() + make_interval(secs => $3)
+	WHERE id = $1 AND worker = $2 AND status = 'Running'
+	RETURNING *
+)
 SELECT j.id AS job_id, j.type, j.csr_pem, j.agent_id, c.id AS certificate_id,
 	c.common_name, c.sans, c.status AS certificate_status,
 	i.id AS issuer_id, i.type AS issuer_type, i.config,
@@ -54,13 +64,13 @@ SELECT j.id AS job_id, j.type, j.csr_pem, j.agent_id, c.id AS certificate_id,
 	p.max_ttl_seconds, p.allowed_ekus, p.required_san_patterns,
 	p.spiffe_uri_pattern, p.must_staple, p.allow_short_lived,
 	n.serial_number AS intent_serial, n.tbs, n.csr_pem AS intent_csr_pem,
-	n.agent_id AS intent_agent_id
-FROM jobs j
+	n.agent_id AS intent_agent_id,
+	set_config('synchronous_commit', 'off', true)
+FROM j
 JOIN managed_certificates c ON c.id = j.certificate_id
 LEFT JOIN issuance_intents n ON n.job_id = j.id AND n.resolved_at IS NULL
 JOIN issuers i ON i.id = coalesce(n.issuer_id, c.issuer_id)
-LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
-WHERE j.id = $1 AND j.worker = $2 AND j.status = 'Running';
+LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id;
 
 -- :name intents_open
 -- Certificates that may have been signed and that no job will finish.  In no
@@ -81,18 +91,12 @@ WHERE n.resolved_at IS NULL
 ORDER BY random() LIMIT $2;
 
 -- :name intent_insert
--- Durable before the signature, and only while worker $2 holds job $1, whose
--- lease begins anew for $3 seconds.
-WITH j AS (
-	UPDATE jobs SET leased_until = now() + make_interval(secs => $3)
-	WHERE id = $1 AND worker = $2 AND status = 'Running'
-	RETURNING id, certificate_id, agent_id
-)
+-- Durable before the signature, and only while worker $2 holds job $1.
 INSERT INTO issuance_intents (issuer_id, serial_number, certificate_id, job_id,
 	agent_id, profile_id, profile_revision, tbs, tbs_sha256, csr_pem)
-SELECT $4, $5, j.certificate_id, j.id, j.agent_id, $6, $7::integer, $8::bytea,
-	$9, $10
-FROM j;
+SELECT $3, $4, j.certificate_id, j.id, j.agent_id, $5, $6::integer, $7::bytea,
+	$8, $9
+FROM jobs j WHERE j.id = $1 AND j.worker = $2 AND j.status = 'Running';
 
 -- :name issue_store
 -- The version is stored in any case: the CA signed it.  The rest happens if
@@ -278,7 +282,8 @@ WITH due AS (
 	WHERE coalesce(c.expires_at, '-infinity') > now() - interval '30 days'
 		AND coalesce(c.expires_at, '-infinity') < now() + (
 			SELECT make_interval(days => max(d) + 1)
-			FROM renewal_policies q, unnest(q.alert_thresholds_days) d)
+			FROM renewal_policies q,
+				unnest(q.alert_thresholds_days) d)
 		AND c.status NOT IN ('Revoked', 'Archived')
 		AND c.expires_at < now() + make_interval(days => t.days + 1)
 		AND (t.days = 0 OR c.issued_at IS NULL
@@ -296,7 +301,8 @@ WITH due AS (
 	SELECT $1 || '-' || row_number() OVER (ORDER BY d.expires_at, d.id),
 		'ExpirationWarning', d.id, d.expires_at, d.days, d.tier,
 		d.channel, d.recipient, CASE WHEN d.expires_at <= now()
-			THEN '[EXPIRED] certificate ' || d.name || ' expired at '
+			THEN '[EXPIRED] certificate ' || d.name
+				|| ' expired at '
 			ELSE 'certificate ' || d.name || ' expires at ' END
 		|| to_char(d.expires_at, 'YYYY-MM-DD HH24:MI') || ' UTC'
 	FROM due d
@@ -354,7 +360,8 @@ WITH due AS (
 	FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
 	WHERE j.status = 'Failed' AND j.attempts < j.max_attempts
 		AND j.scheduled_at <= now()
-	ORDER BY j.scheduled_at LIMIT $1 FOR UPDATE OF j, c SKIP LOCKED
+	ORDER BY j.scheduled_at LIMIT $1
+	FOR NO KEY UPDATE OF j, c SKIP LOCKED
 ), moved AS (
 	UPDATE jobs j SET status = CASE
 			WHEN NOT d.again THEN 'Failed'
@@ -453,6 +460,7 @@ SELECT count(*) FROM failed;
 
 -- :name certificates_rest
 -- Certificates that are being renewed by no job, open or to be tried again.
+-- CASE keeps the planner from reading all of a partial index for each of them.
 WITH rested AS (
 	UPDATE managed_certificates SET status = CASE
 			WHEN expires_at IS NULL THEN 'Failed'
@@ -464,10 +472,12 @@ WITH rested AS (
 			AND NOT EXISTS (SELECT FROM jobs j
 				WHERE j.certificate_id = c.id
 				AND j.type IN ('Issuance', 'Renewal')
-				AND (j.status IN ('Pending', 'AwaitingCSR',
-					'AwaitingApproval', 'Running')
-				OR j.status = 'Failed'
-					AND j.attempts < j.max_attempts))
+				AND CASE j.status WHEN 'Failed'
+					THEN j.attempts < j.max_attempts
+					ELSE j.status IN ('Pending',
+						'AwaitingCSR',
+						'AwaitingApproval', 'Running')
+					END)
 		LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
 	RETURNING 1
 )

@@ -120,7 +120,8 @@ Test(issue, refuses_what_may_not_be_issued)
 		cr_expect_eq(t_number("SELECT count(*) FROM jobs WHERE id = "
 		    "'j' AND status = 'Failed' AND last_error <> '' AND "
 		    "last_error LIKE '%s' AND scheduled_at > now() + "
-		    "interval '50 seconds'", cases[i].reason), 1, "%s: %s", cases[i].spoil,
+		    "interval '50 seconds'", cases[i].reason), 1,
+		    "%s: %s", cases[i].spoil,
 		    t_text("SELECT last_error FROM jobs"));
 		cr_expect_eq(t_number("SELECT count(*) FROM audit_events "
 		    "WHERE action = 'renewal_job_failed'"), 1);
@@ -206,7 +207,7 @@ Test(issue, killed_after_the_signature_is_finished_with_the_same_serial)
 	    "wait_event_type = 'Lock' AND datname = current_database()");
 	t_let_go(held);
 	cr_expect_eq(claim(c, "w").n, 0, "the lease holds");
-	cr_assert_eq(work_release(c, "dead", false, &e), 0, "%s", e.msg);
+	cr_assert_eq(work_release(c, "dea", NULL, &e), 0, "%s", e.msg);
 	out = run_one(c, "w");
 	cr_assert_eq(out.end, ISSUE_DONE, "%s", out.why.msg);
 	cr_expect_str_eq(out.serial, serial);
@@ -292,7 +293,7 @@ Test(issue, an_intent_for_an_earlier_csr_does_not_answer_the_new_one)
 	    "wait_event_type = 'Lock' AND datname = current_database()");
 	t_let_go(held);
 	old = t_text("SELECT serial_number FROM issuance_intents");
-	cr_assert_eq(work_release(c, "dead", false, &e), 0);
+	cr_assert_eq(work_release(c, "dea", NULL, &e), 0);
 	t_sql("UPDATE jobs SET csr_pem = '%s'", t_csr("c.example.com"));
 	out = run_one(c, "w");
 	cr_assert_eq(out.end, ISSUE_DONE, "%s", out.why.msg);
@@ -421,14 +422,12 @@ Test(work, claims_what_is_due_and_nothing_else)
 Test(work, a_job_whose_holders_keep_dying_is_given_up)
 {
 	struct ctx *c = t_ctx();
-	struct err e = { 0 };
 
 	t_certificate("c");
 	t_job("j", "c", "csr");
-	for (int i = 1; i <= 3; i++) {
-		cr_assert_eq(claim(c, "w").n, 1);
-		cr_assert_eq(work_release(c, "w", false, &e), 0);
-	}
+	cr_assert_eq(claim(c, "w").n, 1);
+	t_sql("UPDATE jobs SET attempts = 3, leased_until = now() - "
+	    "interval '1 second'");
 	cr_expect_eq(claim(c, "w").n, 0);
 	sweep(sweep_retry, c);
 	cr_expect_str_eq(t_text("SELECT last_error FROM jobs WHERE status = "
@@ -439,16 +438,21 @@ Test(work, a_job_whose_holders_keep_dying_is_given_up)
 	    "action = 'job_timeout'"), 1);
 }
 
-Test(work, what_was_not_begun_costs_no_attempt)
+Test(work, only_what_was_begun_counts_as_an_attempt)
 {
 	struct ctx *c = t_ctx();
 	struct err e = { 0 };
 
 	t_certificate("c");
-	t_job("j", "c", "csr");
+	t_job("j", "c", "nonsense");
 	for (int i = 0; i < 5; i++) {
 		cr_assert_eq(claim(c, "w").n, 1);
-		cr_assert_eq(work_release(c, "w", true, &e), 0);
+		cr_assert_eq(work_release(c, "w", NULL, &e), 0);
 	}
 	cr_expect_eq(t_number("SELECT attempts FROM jobs"), 0);
+	t_sql("UPDATE jobs SET attempts = 2");
+	cr_assert_eq(claim(c, "w").n, 1);
+	cr_assert_eq(work_release(c, "v", "j", &e), 0, "another's");
+	cr_assert_eq(work_release(c, "w", "j", &e), 0);
+	cr_expect_eq(t_number("SELECT attempts FROM jobs"), 1);
 }

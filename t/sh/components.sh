@@ -157,6 +157,11 @@ prepare_postgres()
 	fi
 	chmod 750 "$RUN/postgres"
 	configure_postgres
+	# A postmaster that was killed leaves its lock; where nobody collects
+	# dead processes, its id seems alive for ever.
+	processes_leave "$DIR/pg" || die "processes of the last PostgreSQL" \
+	    "are still there"
+	rm -f "$DIR/pg/postmaster.pid" "$RUN"/postgres/.s.*
 }
 
 run_postgres()
@@ -173,6 +178,7 @@ ready_postgres()
 prepare_api()
 {
 	check_settings api
+	rm -f "$RUN/api.sock"
 }
 
 run_api()

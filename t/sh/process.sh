@@ -13,7 +13,7 @@ process_start_time()
 	read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
 	# The name, in parentheses, may hold blanks.
 	read -r -a fields <<<"${stat##*) }"
-	echo "${fields[19]}"
+	echo "${fields[19]:-}"
 }
 
 boot_id()
@@ -47,22 +47,42 @@ process_pid()
 }
 
 # Every live process of the session in PIDFILE, and the leader's children that
-# made sessions of their own.  A killed leader may have left others behind.
+# made sessions of their own, the leader first.  A killed leader may have left
+# others behind.
 process_members()
 {
 	local pid boot stat fields
 
 	[ -s "$1" ] && read -r pid _ boot <"$1" || return 0
 	[ "$boot" = "$(boot_id)" ] || return 0
-	for stat in /proc/[0-9]*/stat; do
+	for stat in "/proc/$pid/stat" /proc/[0-9]*/stat; do
+		# Not $(<...): that ends the shell if the process does.
 		read -r stat 2>/dev/null <"$stat" || continue
 		read -r -a fields <<<"${stat##*) }"
-		[ "${fields[0]}" != Z ] || continue
+		# A process that ends while it is read leaves nothing.
+		[ "${fields[0]:-Z}" != Z ] || continue
 		if [ "${fields[3]}" = "$pid" ] || [ "${fields[1]}" = "$pid" ]
 		then
 			echo "${stat%% *}"
 		fi
+	done | awk '!seen[$0]++'
+}
+
+# Wait at most ten seconds for every live process in directory $1 to leave.
+processes_leave()
+{
+	local deadline=$((SECONDS + 10)) cwd busy=yes
+
+	while [ -n "$busy" ] && [ "$SECONDS" -lt "$deadline" ]; do
+		busy=
+		for cwd in /proc/[0-9]*/cwd; do
+			[ "$(readlink "$cwd")" = "$1" ] || continue
+			busy=yes
+			sleep 0.1
+			break
+		done
 	done
+	[ -z "$busy" ]
 }
 
 # True once the session in PIDFILE is empty, within $2 seconds.

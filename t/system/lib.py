@@ -114,7 +114,8 @@ class Client:
         try:
             try:
                 connection.request(method, path, body, head, **request)
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError,
+                    ssl.SSLEOFError):
                 pass    # a server may refuse before it has read all
             response = connection.getresponse()
             return Reply(response, response.read())

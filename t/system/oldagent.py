@@ -4,6 +4,7 @@ Its key is an operator-given one, its loop is one thread, it looks at nothing
 in a reply but what it has always looked at.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -44,6 +45,8 @@ class CustomerSite:
                 "port": self.port}
 
     def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)    # wakes accept()
         self.listener.close()
 
 

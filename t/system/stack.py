@@ -58,6 +58,7 @@ class Stack:
 
     def up(self):
         if (self.dir / "etc/extra.env").exists():
+            self.run("down")    # or what was built since would not be run
             self.keys = assignments(
                 (self.dir / "etc/extra.env").read_text())[
                     "CERTCTL_API_KEYS_NAMED"]
@@ -108,16 +109,19 @@ class Stack:
         found = []
         for pid in self.pids(component):
             with contextlib.suppress(OSError):
-                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) \
-                        == program:
-                    found.append(pid)
+                with open(f"/proc/{pid}/comm") as comm:
+                    if comm.read().strip() == program:
+                        found.append(pid)
         return found
 
     def kill(self, component, program, how=signal.SIGKILL):
+        """Send a signal to those processes, and see them end."""
         killed = self.processes(component, program)
         for pid in killed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, how)
+        wait_for(lambda: not any(os.path.exists(f"/proc/{p}")
+                                 for p in killed), what="their end")
         return killed
 
     def start(self, *components):

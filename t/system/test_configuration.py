@@ -1,36 +1,21 @@
 """What a process may be told, and what it refuses to start with."""
 
-import socket
 import subprocess
 
 import pytest
 
 
-def environment(settings):
+def check_config(stack, **settings):
     env = {"PATH": "/usr/bin:/bin",
            "CERTCTL_DATABASE_URL": "postgres:///certctl",
            "CERTCTL_CONFIG_FILE": "/dev/null",
-           "CERTCTL_AUTH_SECRET": "", "CERTCTL_CONFIG_ENCRYPTION_KEY":
-           "k" * 32, "CERTCTL_AGENT_BOOTSTRAP_TOKEN": "t" * 32}
+           "CERTCTL_RUN_DIR": str(stack.dir / "tmp"),
+           "CERTCTL_CONFIG_ENCRYPTION_KEY": "k" * 32,
+           "CERTCTL_AGENT_BOOTSTRAP_TOKEN": "t" * 32}
     env.update(settings)
-    return env
-
-
-def check_config(stack, **settings):
     return subprocess.run([stack.dir / "bin/certctl-api", "--check-config"],
-                          env=environment(settings), capture_output=True,
-                          text=True, timeout=20)
-
-
-def start(stack, **settings):
-    """As spawn-fcgi starts it; one that comes up runs into the timeout."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.listen()
-        return subprocess.run(
-            [stack.dir / "bin/certctl-api"], stdin=listener,
-            env=environment({"CERTCTL_RUN_DIR": str(stack.dir / "tmp"),
-                             **settings}),
-            capture_output=True, text=True, timeout=5)
+                          env=env, capture_output=True, text=True,
+                          timeout=20)
 
 
 GOOD = {"CERTCTL_API_KEYS_NAMED": "ops:0123456789abcdef:admin"}
@@ -42,27 +27,24 @@ def test_named_keys_need_no_other_secret(stack):
     assert "0123456789abcdef" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name,value", [
-    ("CERTCTL_AUTH_SECRET", " , ,"), ("CERTCTL_AUTH_SECRET", ""),
-    ("CERTCTL_AUTH_SECRET", ",")])
-def test_a_secret_of_nothing_refuses_to_start(stack, name, value):
-    done = start(stack, **{name: value})
-    assert done.returncode != 0 and name in done.stderr
+@pytest.mark.parametrize("value", [" , ,", "", ","])
+def test_a_secret_of_nothing_refuses_to_start(stack, value):
+    done = check_config(stack, CERTCTL_AUTH_SECRET=value)
+    assert done.returncode != 0 and "no key" in done.stderr
 
 
 @pytest.mark.parametrize("keys", [
     "a", "a:", ":b", "a:b:root", "a:b:admin:x", "a b:c", "a:b,a:b",
     "a:b,a:c:admin", "\u00e4:b"])
 def test_bad_named_keys_refuse_to_start(stack, keys):
-    done = start(stack, CERTCTL_API_KEYS_NAMED=keys)
+    done = check_config(stack, CERTCTL_API_KEYS_NAMED=keys)
     assert done.returncode != 0
     assert "CERTCTL_API_KEYS_NAMED" in done.stderr
 
 
 def test_a_name_may_have_two_keys(stack):
-    with pytest.raises(subprocess.TimeoutExpired):
-        start(stack, CERTCTL_API_KEYS_NAMED="a:one-key:admin,"
-              "a:other-key:admin")
+    assert check_config(stack, CERTCTL_API_KEYS_NAMED="a:one-key:admin,"
+                        "a:other-key:admin").returncode == 0
 
 
 @pytest.mark.parametrize("name,value", [

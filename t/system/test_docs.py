@@ -57,22 +57,18 @@ def checkout(stack, tmp_path):
             "CERTCTL_SERVER_CA_BUNDLE_PATH": stack.ca,
             "CERTCTL_DEMO_SITE": stack.site}.items()))
     yield tmp_path
-    for pidfile in tmp_path.rglob("*.pid"):
-        end(int(pidfile.read_text()))
-
-
-def end(pid):
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        pass
+    for pidfile in var.glob("*/nginx.pid"):
+        pid = pidfile.read_text().strip()
+        command = pathlib.Path("/proc", pid, "cmdline")
+        if command.exists() and str(tmp_path) in command.read_text():
+            os.kill(int(pid), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if blocks(n, "sh tested")])
 def test_the_commands_of_a_page_work(name, checkout):
-    script = "set -euo pipefail\n" + "".join(
-        f"echo '--- line {line}'\n{text}"
-        for line, _, text in blocks(name, "sh tested"))
+    script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>&- || :' EXIT\n"
+    script += "".join(f"echo '--- line {line}'\n{text}"
+                      for line, _, text in blocks(name, "sh tested"))
     # What the examples make is theirs alone, also on a stack that is kept.
     port, = free_ports(1)
     script = re.sub(r"\bfirst\b", unique("first"), script)
@@ -81,8 +77,9 @@ def test_the_commands_of_a_page_work(name, checkout):
            if not k.startswith("CERTCTL_")}
     log = checkout / "output"
     with log.open("w") as output:
-        done = subprocess.run(["bash", "-c", script], cwd=checkout, env=env,
-                              stdin=subprocess.DEVNULL, stdout=output,
+        done = subprocess.run(["timeout", "100", "bash", "-c", script],
+                              cwd=checkout, env=env, stdout=output,
+                              stdin=subprocess.DEVNULL,
                               stderr=subprocess.STDOUT, timeout=120)
     assert done.returncode == 0, log.read_text()
 

@@ -214,13 +214,20 @@ def test_the_api_needs_no_worker(world, stack):
     wait_for(lambda: world.versions(certificate), what="issuance")
 
 
-def test_a_stopped_worker_finishes_what_it_does(world, stack, db):
-    submit_many(world, 10)
+def test_a_stopped_worker_leaves_nothing_half_done(world, stack, db):
+    agent, certificates = submit_many(world, 10)
+    ids = ",".join(f"'{c['id']}'" for c in certificates)
     stack.stop("workers")
-    assert db("SELECT count(*) FROM jobs WHERE status = 'Running' AND type "
-              "IN ('Issuance', 'Renewal')") == [["0"]]
+    assert db("SELECT count(*) FROM jobs WHERE leased_until > now() AND "
+              f"type <> 'Deployment' AND certificate_id IN ({ids})") \
+        == [["0"]]
     assert db("SELECT count(*) FROM issuance_intents WHERE resolved_at IS "
-              "NULL") == [["0"]]
+              f"NULL AND certificate_id IN ({ids})") == [["0"]]
+    stack.start("workers")
+    wait_for(lambda: db("SELECT count(*), max(attempts) FROM jobs WHERE "
+                        "status = 'Completed' AND type = 'Issuance' AND "
+                        f"certificate_id IN ({ids})") == [["10", "1"]],
+             what="the rest, without a spent attempt")
 
 
 # ---- The web server --------------------------------------------------
