@@ -135,13 +135,13 @@ install(struct desk *d, struct arena *a, struct entry *en,
 		return err_prefix(e, "%s config validation failed", t->name);
 	api_give_up_early(d->api, false);
 	rc = target_deploy(a, t, job->target_config, &args, &outcome, e);
-	log_line(rc < 0 ? LOG_ERROR : LOG_INFO, rc < 0 ?
-	    "deployment failed" : "certificate deployed", "job_id", job->id,
-	    "certificate_id", job->certificate_id, "target_type", t->name,
-	    "outcome", deploy_outcome_name(outcome), "fingerprint",
-	    b->leaf->fingerprint, "error", rc < 0 ? e->msg : NULL, NULL);
-	if (rc == 0)
+	if (rc == 0) {
+		log_info("certificate deployed", "job_id", job->id,
+		    "certificate_id", job->certificate_id, "target_type",
+		    t->name, "outcome", deploy_outcome_name(outcome),
+		    "fingerprint", b->leaf->fingerprint, NULL);
 		rc = verify(a, t, en, b, e);
+	}
 	return rc < 0 ? err_prefix(e, "deployment failed") : 0;
 }
 

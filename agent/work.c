@@ -43,8 +43,10 @@ answer_csr(struct desk *d, struct arena *a, const struct job *job,
 		return err_set(e, E_INVALID, "empty common name");
 	k = keys_pending(a, d->conf->key_dir, job->certificate_id, job->id,
 	    wanted_type(job), e);
-	if (k == NULL)
+	if (k == NULL) {
+		e->code = E_INVALID;	/* nothing the server could mend */
 		return -1;
+	}
 	pem = csr_make(a, k, job->common_name, &job->sans, e);
 	if (pem == NULL) {
 		e->code = E_INVALID;
@@ -69,10 +71,12 @@ work_csr(struct desk *d, struct arena *a, const struct job *job,
 	}
 	if (!api_final(e))
 		return -1;
-	log_err(LOG_ERROR, "CSR failed", e, "job_id", job->id);
 	/* Answered already: by us before a reply was lost, or by another. */
-	if (e->code == E_CONFLICT)
+	if (e->code == E_CONFLICT) {
+		log_err(LOG_WARN, "CSR not wanted", e, "job_id", job->id);
 		return 0;
+	}
+	log_err(LOG_ERROR, "CSR failed", e, "job_id", job->id);
 	failed.result = "Failed";
 	failed.error = e->msg;
 	return journal_add(&d->journal, &failed, e) != NULL ? 0 : -1;

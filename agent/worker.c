@@ -53,7 +53,7 @@ recover(struct worker *w)
 		    v[i].outcome == DEPLOY_DONE ? NULL : v[i].err.msg, NULL);
 }
 
-/* One item of a poll; -1 if it should be offered again. */
+/* One item of a poll: 1 if it was work, -1 if it should be offered again. */
 static int
 take_on(struct worker *w, const struct job *job, struct err *e)
 {
@@ -66,26 +66,30 @@ take_on(struct worker *w, const struct job *job, struct err *e)
 		a = arena_new();
 		rc = work_csr(&w->desk, a, job, e);
 		arena_free(a);
-		return rc;
+		return rc < 0 ? -1 : 1;
 	}
 	if (!streq(or_empty(job->type), "Deployment"))
 		return 0;
-	return journal_add(&w->desk.journal, job, e) != NULL ? 0 : -1;
+	return journal_add(&w->desk.journal, job, e) != NULL ? 1 : -1;
 }
 
 static int
-poll_once(struct worker *w, struct work *work, struct err *e)
+poll_once(struct worker *w, struct work *work, bool *busy, struct err *e)
 {
 	struct err failed;
-	int rc = 0;
+	int rc = 0, taken;
 
+	*busy = false;
 	if (api_work(w->desk.api, w->a, work, e) < 0)
 		return -1;
-	for (size_t i = 0; i < work->n && !signals_stopping(); i++)
-		if (take_on(w, &work->jobs[i], &failed) < 0) {
+	for (size_t i = 0; i < work->n && !signals_stopping(); i++) {
+		taken = take_on(w, &work->jobs[i], &failed);
+		*busy |= taken > 0;
+		if (taken < 0) {
 			*e = failed;
 			rc = -1;
 		}
+	}
 	return rc;
 }
 
@@ -117,16 +121,17 @@ poll_for_work(struct worker *w)
 {
 	struct work work;
 	struct err e;
+	bool busy;
 	int64_t ms;
 
-	if (poll_once(w, &work, &e) < 0) {
+	if (poll_once(w, &work, &busy, &e) < 0) {
 		if (!signals_stopping())
 			poll_failed(w, &e);
 		return;
 	}
 	w->failures = 0;
 	ms = (work.poll_seconds > 0 ? work.poll_seconds : POLL_S) * 1000;
-	if (work.n > 0 && ms > BUSY_MS)
+	if (busy && ms > BUSY_MS)
 		ms = BUSY_MS;
 	w->poll_at = in_ms(jitter_ms(ms, JITTER));
 }

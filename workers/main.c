@@ -11,7 +11,6 @@
 #include "domain/seed.h"
 #include "workers.h"
 
-
 /* What every mode begins with. */
 struct program {
 	struct arena *a;	/* of the settings */
@@ -187,14 +186,15 @@ main(int argc, char **argv)
 		},
 	};
 	const struct mode *m = find_mode(argc, argv);
-	int rc;
+	int rc = 0;
 
 	if (m == NULL) {
 		fputs("certctl-workers: unknown arguments; try --help\n",
 		    stderr);
-		return 2;
+		rc = 2;
+	} else if (m->settings) {
+		rc = load_settings(&p);
 	}
-	rc = m->settings ? load_settings(&p) : 0;
 	if (rc == 0)
 		rc = m->run(&p);
 	db_free(p.c.db);

@@ -15,8 +15,9 @@
 enum {
 	MAX_KEYS = 256,
 	/* Agents seen lately; a key works this much longer than its row. */
-	CACHED = 1024,
+	CACHED = 4096,
 	CACHED_S = 10,
+	WAYS = 4,		/* places that a key may have in the cache */
 };
 
 struct configured {
@@ -26,7 +27,7 @@ struct configured {
 };
 
 struct cached_agent {
-	char hash[SHA256_HEX + 1];
+	unsigned char digest[SHA256_LEN];
 	char id[129];
 	int64_t until;
 };
@@ -160,29 +161,46 @@ static const struct field agent_key_fields[] = {
 	FIELD_END
 };
 
-static int
-find_agent(struct keys *k, struct arena *a, struct db *db, const char *hash,
-    struct actor *actor, struct err *e)
+/* Where DIGEST is in the cache, or the place it may take. */
+static struct cached_agent *
+place_of(struct keys *k, const unsigned char *digest)
 {
-	struct cached_agent *c = &k->agent[strtoul(
-	    arena_strndup(a, hash, 8), NULL, 16) % CACHED];
+	struct cached_agent *set, *c, *oldest;
+	uint32_t n;
+
+	memcpy(&n, digest, sizeof(n));
+	set = oldest = &k->agent[n % (CACHED / WAYS) * WAYS];
+	for (c = set; c < set + WAYS; c++) {
+		if (const_time_eq(c->digest, digest, SHA256_LEN))
+			return c;
+		if (c->until < oldest->until)
+			oldest = c;
+	}
+	return oldest;
+}
+
+static int
+find_agent(struct keys *k, struct arena *a, struct db *db,
+    const unsigned char *digest, struct actor *actor, struct err *e)
+{
+	struct cached_agent *c = place_of(k, digest);
 	struct agent_key_row row = { 0 };
 	struct db_batch *b;
 
 	actor->kind = ACTOR_AGENT;
 	if (c->until > mono_us() &&
-	    const_time_eq(c->hash, hash, SHA256_HEX)) {
+	    const_time_eq(c->digest, digest, SHA256_LEN)) {
 		actor->id = arena_strdup(a, c->id);
 		return 0;
 	}
 	b = db_batch(db, a);
-	db_add(b, Q_AGENT_BY_KEY, db_text(hash));
+	db_add(b, Q_AGENT_BY_KEY, db_text(hex_encode(a, digest, SHA256_LEN)));
 	if (db_run(b, e) < 0)
 		return -1;
 	if (!db_take(b, 0, agent_key_fields, &row))
 		return err_set(e, E_UNAUTHORIZED, "invalid API key");
 	actor->id = row.id;
-	memcpy(c->hash, hash, sizeof(c->hash));
+	memcpy(c->digest, digest, SHA256_LEN);
 	snprintf(c->id, sizeof(c->id), "%s", row.id);
 	c->until = mono_us() + CACHED_S * 1000000;
 	return 0;
@@ -210,8 +228,7 @@ keys_find(struct keys *k, struct arena *a, struct db *db,
 	sha256(key, strlen(key), digest);
 	c = find_configured(k, digest);
 	if (c == NULL)
-		return find_agent(k, a, db, hex_encode(a, digest, SHA256_LEN),
-		    actor, e);
+		return find_agent(k, a, db, digest, actor, e);
 	actor->kind = ACTOR_OPERATOR;
 	actor->id = c->name;
 	actor->admin = c->admin;

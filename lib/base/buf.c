@@ -2,18 +2,16 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/arena.h"
 
-char *
-buf_room(struct buf *b, size_t n)
+void
+buf_grow(struct buf *b, size_t n)
 {
 	size_t cap = b->cap != 0 ? b->cap : 1024;
 	char *p;
 
-	if (b->cap - b->len >= n && b->p != NULL)
-		return b->p + b->len;
 	while (cap - b->len < n)
 		cap *= 2;
 	p = arena_alloc(b->a, cap);
@@ -21,29 +19,6 @@ buf_room(struct buf *b, size_t n)
 		memcpy(p, b->p, b->len);
 	b->p = p;
 	b->cap = cap;
-	return p + b->len;
-}
-
-void
-buf_add(struct buf *b, const void *p, size_t n)
-{
-	if (n == 0)
-		return;
-	memcpy(buf_room(b, n), p, n);
-	b->len += n;
-}
-
-void
-buf_puts(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void
-buf_putc(struct buf *b, char c)
-{
-	*buf_room(b, 1) = c;
-	b->len++;
 }
 
 void
@@ -65,13 +40,21 @@ buf_int(struct buf *b, int64_t v)
 void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
-	va_list ap;
-	char *s;
+	size_t room = b->cap - b->len;
+	va_list ap, again;
+	int n;
 
 	va_start(ap, fmt);
-	s = arena_vprintf(b->a, fmt, ap);
+	va_copy(again, ap);
+	n = vsnprintf(room > 0 ? b->p + b->len : NULL, room, fmt, ap);
+	if (n < 0)
+		abort();
+	if ((size_t)n >= room)
+		vsnprintf(buf_room(b, (size_t)n + 1), (size_t)n + 1, fmt,
+		    again);
+	b->len += (size_t)n;
+	va_end(again);
 	va_end(ap);
-	buf_puts(b, s);
 }
 
 char *

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct arena;
 
@@ -15,17 +16,45 @@ struct buf {
 
 #define BUF(arena) { .a = (arena) }
 
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_puts(struct buf *b, const char *s);
-void buf_putc(struct buf *b, char c);
+/* More memory, so that N more octets fit. */
+void buf_grow(struct buf *b, size_t n);
+
+/* Room for N more octets at the end, to be counted by the caller in b->len. */
+static inline char *
+buf_room(struct buf *b, size_t n)
+{
+	if (b->cap - b->len < n)
+		buf_grow(b, n);
+	return b->p + b->len;
+}
+
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	memcpy(buf_room(b, n), p, n);
+	b->len += n;
+}
+
+static inline void
+buf_puts(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+static inline void
+buf_putc(struct buf *b, char c)
+{
+	*buf_room(b, 1) = c;
+	b->len++;
+}
+
 void buf_int(struct buf *b, int64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The content as a NUL-terminated string, borrowed from B. */
 char *buf_str(struct buf *b);
-
-/* Room for N more octets at the end, to be counted by the caller in b->len. */
-char *buf_room(struct buf *b, size_t n);
 
 #endif

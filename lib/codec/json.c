@@ -88,8 +88,7 @@ json_parse(struct arena *a, const char *text, size_t len, struct err *e)
 		err_set(e, E_INVALID, "the JSON text ends too early");
 		return NULL;
 	}
-	if (bad != json_tokener_success || o == NULL ||
-	    strspn(text + used, " \t\r\n") < len - used) {
+	if (bad != json_tokener_success || o == NULL || used != len) {
 		err_set(e, E_INVALID, "malformed JSON at octet %zu", used);
 		return NULL;
 	}

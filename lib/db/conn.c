@@ -70,6 +70,14 @@ lost(struct db *db)
 	return true;
 }
 
+/* Not to standard error as they are: logs are structured. */
+static void
+on_notice(void *arg, const char *text)
+{
+	(void)arg;
+	log_debug("database notice", "text", text, NULL);
+}
+
 int
 db_connect(struct db *db, struct err *e)
 {
@@ -89,6 +97,7 @@ db_connect(struct db *db, struct err *e)
 		    "the database cannot be reached");
 	db->conn = PQconnectdbParams(keys, values, 1);
 	if (PQstatus(db->conn) == CONNECTION_OK) {
+		PQsetNoticeProcessor(db->conn, on_notice, NULL);
 		log_debug("connected to the database", NULL);
 		return 0;
 	}

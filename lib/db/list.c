@@ -69,8 +69,10 @@ put_page(struct composing *c, const struct list_query *q)
 	const struct list_sort *s = &l->sorts[q->sort];
 	const char *way = q->desc ? "DESC" : "ASC";
 
-	buf_printf(&c->sql, "%s, (%s)::text AS cursor_key %s", l->select,
-	    s->sql, l->from);
+	buf_puts(&c->sql, l->select);
+	if (q->cursor)
+		buf_printf(&c->sql, ", (%s)::text AS cursor_key", s->sql);
+	buf_printf(&c->sql, " %s", l->from);
 	put_where(c, q, true);
 	if (streq(s->sql, l->unique))
 		buf_printf(&c->sql, " ORDER BY %s %s LIMIT ", s->sql, way);
@@ -116,8 +118,8 @@ key_of(struct arena *a, const struct list_query *q, const char *part)
 		if (q->filter[i] != NULL)
 			mask |= 1u << i;
 	return arena_printf(a, "%s/%s/%x/%zu%c%c%c", q->list->name, part, mask,
-	    q->sort, q->desc ? 'd' : 'a', q->after_key != NULL ? 'k' : '-',
-	    q->offset > 0 ? 'o' : '-');
+	    q->sort, q->desc ? 'd' : 'a', q->after_key != NULL ? 'k' :
+	    q->cursor ? 'f' : '-', q->offset > 0 ? 'o' : '-');
 }
 
 static void

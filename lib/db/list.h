@@ -55,7 +55,7 @@ enum { LIST_MAX_COUNT = 100000 };
 
 /*
  * Queue the page and, if asked for, the total as the next two statements of
- * B.  Besides the list's columns each row has "cursor_key".
+ * B.  In keyset mode each row has "cursor_key" besides the list's columns.
  */
 void db_add_list(struct db_batch *b, const struct list_query *q);
 

@@ -19,15 +19,18 @@ db_rows(const struct db_batch *b, size_t i, const struct field *t)
 		.n = r != NULL ? PQntuples(r) : 0, .result = r, .fields = t,
 		.a = b->a,
 	};
-	size_t k;
+	int n = r != NULL ? PQnfields(r) : 0, c = 0;
 
-	for (k = 0; t[k].name != NULL; k++) {
+	for (size_t k = 0; t[k].name != NULL; k++) {
 		if (k == NELEM(rows.col))
 			abort();
 		rows.col[k] = -1;
-		for (int c = 0; r != NULL && c < PQnfields(r); c++)
+		/* Most have the same order: look behind the last one first. */
+		for (int tried = 0; tried < n && rows.col[k] < 0; tried++) {
 			if (streq(PQfname(r, c), t[k].name))
 				rows.col[k] = c;
+			c = (c + 1) % n;
+		}
 	}
 	return rows;
 }

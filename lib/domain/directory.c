@@ -144,6 +144,9 @@ key_rules(struct arena *a, const char *json, struct profile_rules *out,
 
 	if (j == NULL)
 		return -1;
+	if (!json_is_array(j))
+		return err_set(e, E_INVALID,
+		    "allowed_key_algorithms must be an array");
 	if (json_len(j) > NELEM(out->keys))
 		return err_set(e, E_INVALID, "allowed_key_algorithms has more "
 		    "than %zu rules", NELEM(out->keys));
@@ -179,6 +182,8 @@ profile_rules(struct arena *a, const struct profile *p,
 		.san_patterns = p->required_san_patterns,
 		.spiffe_uri_pattern = p->spiffe_uri_pattern,
 		.must_staple = p->must_staple,
+		.short_lived = p->allow_short_lived &&
+		    p->max_ttl_seconds > 0 && p->max_ttl_seconds < 3600,
 	};
 	return key_rules(a, blank(p->allowed_key_algorithms) ? "[]" :
 	    p->allowed_key_algorithms, out, e);

@@ -212,8 +212,9 @@ promise(struct ctx *c, const struct issuance *w, const char *worker,
 
 	db_add(b, Q_INTENT_INSERT, db_text(w->job_id), db_text(worker),
 	    db_text(w->issuer.issuer_id), db_text(intent->serial),
-	    db_text(w->profile.id), w->profile.id != NULL ? db_int(w->profile_revision) :
-	    db_text(NULL), db_bytes(intent->tbs), db_text(intent->tbs_hash),
+	    db_text(w->profile.id), w->profile.id != NULL ?
+	    db_int(w->profile_revision) : db_text(NULL),
+	    db_bytes(intent->tbs), db_text(intent->tbs_hash),
 	    db_text(w->csr_pem));
 	if (db_run(b, e) == 0) {
 		*ours = db_count(b, 0) > 0;

@@ -14,7 +14,7 @@ enum { LOCK_RENEWALS = 1, LOCK_RETRY, LOCK_REAP, LOCK_AGENTS,
 /* A statement whose one row is the number of rows it changed. */
 struct step {
 	enum query query;
-	const char *ids;	/* its first argument: begins new ids, or NULL */
+	const char *ids;	/* first argument: begins new ids, or NULL */
 	int64_t rows;		/* its next: so many at once, or 0: no limit */
 	size_t nargs;		/* the others */
 	struct db_arg args[2];

@@ -27,7 +27,8 @@ web_env(const struct web_req *rq, const char *name)
 	size_t n = strlen(name);
 
 	for (char **v = rq->env; v != NULL && *v != NULL; v++)
-		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
+		if (**v == *name && strncmp(*v, name, n) == 0 &&
+		    (*v)[n] == '=')
 			return *v + n + 1;
 	return NULL;
 }

@@ -2,33 +2,44 @@
 
 #include "base/text.h"
 
-/* The next segment of *P, which may be preceded by several slashes. */
-static size_t
-segment(const char **p)
+static const char *
+skip_slashes(const char *p)
 {
-	while (**p == '/')
-		(*p)++;
-	return strcspn(*p, "/");
+	while (*p == '/')
+		p++;
+	return p;
 }
 
 static bool
+segment_ends(const char *p)
+{
+	return *p == '/' || *p == '\0';
+}
+
+/* Segment by segment; a path may have several slashes between two. */
+static bool
 path_fits(const char *pattern, const char *path, struct match *m)
 {
-	size_t n = 0, want, have;
+	size_t n = 0;
 
 	for (;;) {
-		want = segment(&pattern);
-		have = segment(&path);
-		if (want == 0 || have == 0)
-			return want == have;
+		pattern = skip_slashes(pattern);
+		path = skip_slashes(path);
+		if (*pattern == '\0' || *path == '\0')
+			return *pattern == *path;
 		if (*pattern == '{') {
 			m->param[n] = path;
-			m->param_len[n++] = have;
-		} else if (want != have || memcmp(pattern, path, want) != 0) {
-			return false;
+			m->param_len[n] = strcspn(path, "/");
+			path += m->param_len[n++];
+			pattern += strcspn(pattern, "/");
+			continue;
 		}
-		pattern += want;
-		path += have;
+		while (!segment_ends(pattern) && *pattern == *path) {
+			pattern++;
+			path++;
+		}
+		if (!segment_ends(pattern) || !segment_ends(path))
+			return false;
 	}
 }
 

@@ -25,10 +25,15 @@ FROM jobs WHERE id = $1;
 
 -- :name job_cancel
 -- Guarded by the state it was seen in; the certificate it renewed rests again.
-WITH j AS (
+-- The certificate is locked first, as by those who issue and renew.
+WITH held AS MATERIALIZED (
+	SELECT id FROM managed_certificates WHERE id = (
+		SELECT certificate_id FROM jobs WHERE id = $1)
+	FOR NO KEY UPDATE
+), j AS (
 	UPDATE jobs SET status = 'Cancelled', status_at = now(),
 		completed_at = now(), leased_until = NULL
-	WHERE id = $1 AND status IN ('Pending', 'Running', 'AwaitingCSR',
+	WHERE id = $1 AND (SELECT count(*) FROM held) = 1 AND status IN ('Pending', 'Running', 'AwaitingCSR',
 		'AwaitingApproval')
 	RETURNING id, type, certificate_id
 ), c AS (

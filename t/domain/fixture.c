@@ -222,6 +222,9 @@ t_hold(const char *sql)
 void
 t_let_go(void *held)
 {
+	/* Now, not when the server notices that we are gone. */
+	PQclear(PQexec(held, "SET client_min_messages = error"));
+	PQclear(PQexec(held, "ROLLBACK"));
 	PQfinish(held);
 }
 

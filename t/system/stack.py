@@ -114,12 +114,12 @@ class Stack:
                         found.append(pid)
         return found
 
-    def kill(self, component, program, how=signal.SIGKILL):
-        """Send a signal to those processes, and see them end."""
-        killed = self.processes(component, program)
+    def kill(self, component, program, first=None):
+        """Kill those processes, or the FIRST of them, and see them end."""
+        killed = self.processes(component, program)[:first]
         for pid in killed:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, how)
+                os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not any(os.path.exists(f"/proc/{p}")
                                  for p in killed), what="their end")
         return killed

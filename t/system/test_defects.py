@@ -284,7 +284,7 @@ def test_domain_D14_the_api_role_can_do_no_more_than_it_must(db):
 
 
 def test_domain_D14_long_paths_are_recorded_whole(api):
-    path = "/api/v1/teams/" + "x" * 600
+    path = "/api/v1/teams/" + unique("x" * 600)
     api.call("GET", path)
     row, = wait_for(lambda: events(api, resource_id=path))
     assert row["details"]["path"] == path
