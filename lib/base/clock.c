@@ -82,7 +82,7 @@ rfc3339(int64_t at, char *out)
 	int64_t days = at / 86400, sod = at % 86400;
 
 	if (at == 0)
-		return strcpy(out, "0001-01-01T00:00:00Z");
+		return memcpy(out, "0001-01-01T00:00:00Z", RFC3339_LEN + 1);
 	if (sod < 0) {
 		sod += 86400;
 		days--;

@@ -308,7 +308,7 @@ constraint_err(const PGresult *r, const char *state, struct err *e)
 	if (streq(state, "23505")) {
 		column_of(table, name, "_key", column, sizeof(column));
 		if (strstr(column, "_pkey") != NULL)
-			strcpy(column, "id");
+			snprintf(column, sizeof(column), "id");
 		return err_set(e, E_CONFLICT, "this %s is already taken",
 		    column);
 	}

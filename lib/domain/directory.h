@@ -30,7 +30,8 @@ struct profile {
 	FIELD_AS(S, M.required_san_patterns, "required_san_patterns",	\
 	    TEXTS, 0),							\
 	FIELD_AS(S, M.spiffe_uri_pattern, "spiffe_uri_pattern", TEXT, 0), \
-	FIELD_AS(S, M.must_staple, "must_staple", BOOL, 0)
+	FIELD_AS(S, M.must_staple, "must_staple", BOOL, 0),		\
+	FIELD_AS(S, M.allow_short_lived, "allow_short_lived", BOOL, 0)
 
 /*
  * The rules of P as issuers check them, in A.  E_INVALID if its key rules are

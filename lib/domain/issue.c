@@ -37,8 +37,6 @@ static const struct field issuance_fields[] = {
 	FIELD_AS(struct issuance, profile.id, "profile_id", TEXT, 0),
 	FIELD(struct issuance, profile_revision, INT, 0),
 	PROFILE_RULE_FIELDS(struct issuance, profile),
-	FIELD_AS(struct issuance, profile.allow_short_lived,
-	    "allow_short_lived", BOOL, 0),
 	FIELD(struct issuance, intent_serial, TEXT, 0),
 	FIELD(struct issuance, intent_csr_pem, TEXT, 0),
 	FIELD(struct issuance, intent_agent_id, TEXT, 0),
@@ -154,8 +152,6 @@ read_rules(struct ctx *c, const struct issuance *w, struct profile_rules *out,
 		e->code = E_CONFLICT;
 		return err_prefix(e, "profile \"%s\"", p->id);
 	}
-	out->short_lived = p->allow_short_lived && p->max_ttl_seconds > 0 &&
-	    p->max_ttl_seconds < 3600;
 	return 0;
 }
 

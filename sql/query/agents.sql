@@ -181,6 +181,7 @@ SELECT g.retired_at, g.hostname, c.id AS certificate_id, c.common_name, c.sans,
 	c.certificate_profile_id, j.id AS job_id, j.type,
 	p.allowed_key_algorithms, p.max_ttl_seconds, p.allowed_ekus,
 	p.required_san_patterns, p.spiffe_uri_pattern, p.must_staple,
+	p.allow_short_lived,
 	p.enabled AS profile_enabled
 FROM agents g
 LEFT JOIN managed_certificates c ON c.id = $2 AND (
