@@ -4,7 +4,7 @@ const struct field *
 field_find(const struct field *t, const char *name, size_t len)
 {
 	for (; t->name != NULL; t++)
-		if (strncmp(t->name, name, len) == 0 && t->name[len] == '\0')
+		if (strlen(t->name) == len && memcmp(t->name, name, len) == 0)
 			return t;
 	return NULL;
 }

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "codec/json.h"
-#include "x509/fixture.h"
+#include "t/x509/fixture.h"
 
 static struct arena *a;
 static struct err e;

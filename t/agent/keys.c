@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "x509/fixture.h"
+#include "t/x509/fixture.h"
 
 static const struct key_type p256 = { "ECDSA", 256 };
 

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "base/text.h"
-#include "domain/fixture.h"
+#include "t/domain/fixture.h"
 
 static struct arena *mem;
 

@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "x509/fixture.h"
+#include "t/x509/fixture.h"
 
 enum { MAX = 1024 };
 

@@ -72,16 +72,16 @@ Test(log, stays_json_when_it_is_cut)
 	    "\xe2\x82" };
 	struct arena *a = arena_new();
 	char text[9000];
-	const char *line;
+	const char *line, *piece;
 	size_t n;
 
 	for (size_t i = 0; i < NELEM(pieces) * 8; i++) {
+		piece = pieces[i % NELEM(pieces)];
 		n = i / NELEM(pieces);
 		memset(text, 'y', n);
-		while (n + 8 < sizeof(text)) {
-			memcpy(text + n, pieces[i % NELEM(pieces)], 5);
-			n += strlen(pieces[i % NELEM(pieces)]);
-		}
+		for (; n + 8 < sizeof(text); n += strlen(piece))
+			memcpy(text + n, piece, strlen(piece));
+		text[n] = '\0';
 		open_log();
 		log_info("long", "text", text, text, "as a name", "more",
 		    text, "last", "dropped", NULL);

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "domain/fixture.h"
+#include "t/domain/fixture.h"
 
 static int
 newest(void)

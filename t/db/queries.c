@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "db/list.h"
-#include "domain/fixture.h"
+#include "t/domain/fixture.h"
 
 enum { NAME_MAX_LEN = 63 };	/* PostgreSQL cuts a statement's name here */
 

@@ -1,6 +1,6 @@
 #include <criterion/criterion.h>
 
-#include "domain/fixture.h"
+#include "t/domain/fixture.h"
 
 struct cert {
 	const char *id, *common_name, *tags, *revocation_reason;

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "x509/fixture.h"
+#include "t/x509/fixture.h"
 #include "x509/probe.h"
 
 static struct arena *a;

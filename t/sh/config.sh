@@ -144,11 +144,13 @@ render_all()
 	    "$SOURCE/t/site.conf" >"$DIR/site/nginx.conf"
 }
 
-# Copied, not linked: the build may change or be closed to daemon.
+# Copied, not linked: the build may change or be closed to daemon.  CHANGED
+# names the programs that are not the ones of before.
 install_programs()
 {
 	local program from
 
+	CHANGED=
 	mkdir -p "$DIR/bin"
 	for program in "${PROGRAMS[@]}"; do
 		from=$BUILD/$program
@@ -157,6 +159,7 @@ install_programs()
 		if ! cmp -s "$from" "$DIR/bin/$program"; then
 			install -m 755 "$from" "$DIR/bin/$program.new"
 			mv "$DIR/bin/$program.new" "$DIR/bin/$program"
+			CHANGED="$CHANGED ${program#certctl-}"
 		fi
 	done
 }

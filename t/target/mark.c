@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "x509/fixture.h"
+#include "t/x509/fixture.h"
 
 static const char *const paths[] = { "/etc/x/site.crt", "/etc/x/site.key" };
 
