@@ -33,7 +33,8 @@ Test(migrations, are_applied_once_also_by_several_at_once)
 
 	cr_expect_eq(db_migrate(c->db, &applied, &e), 0, "%s", e.msg);
 	cr_expect_eq(applied, 0);
-	t_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+	t_sql("SET client_min_messages = warning;"
+	    "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
 	for (int i = 0; i < 3; i++)
 		if (fork() == 0) {
 			struct ctx *own = t_ctx_again();
