@@ -63,6 +63,11 @@ take_on(struct worker *w, const struct job *job, struct err *e)
 	if (journal_find(&w->desk.journal, job->id) != NULL)
 		return 0;
 	if (streq(or_empty(job->status), "AwaitingCSR")) {
+		/* Its key would take the place of one about to be installed;
+		 * the server asks again. */
+		if (journal_has_certificate(&w->desk.journal,
+		    or_empty(job->certificate_id), NULL))
+			return 0;
 		a = arena_new();
 		rc = work_csr(&w->desk, a, job, e);
 		arena_free(a);

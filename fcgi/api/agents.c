@@ -39,9 +39,11 @@ static int
 send_dependencies(struct web_res *rs, const struct retirement *r,
     const struct err *e)
 {
-	return web_send_json(rs, 409, arena_printf(rs->a,
-	    "{\"error\":\"blocked_by_dependencies\",\"message\":\"%s\","
-	    "\"counts\":%s}", e->msg, counts(rs, r)));
+	web_send_json(rs, 409,
+	    "{\"error\":\"blocked_by_dependencies\",\"message\":");
+	json_write_text(&rs->body, e->msg);
+	buf_printf(&rs->body, ",\"counts\":%s}", counts(rs, r));
+	return 0;
 }
 
 static int

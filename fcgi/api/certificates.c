@@ -112,9 +112,10 @@ renew(struct web_req *rq, struct web_res *rs, struct err *e)
 	    certificate_renew(rq->ctx, rq->param[0], body.force, &job_id,
 	    e) < 0)
 		return -1;
-	return web_send_json(rs, 202, arena_printf(rs->a,
-	    "{\"status\":\"renewal_triggered\",\"job_id\":\"%s\"}",
-	    or_empty(job_id)));
+	web_send_json(rs, 202, "{\"status\":\"renewal_triggered\",\"job_id\":");
+	json_write_text(&rs->body, or_empty(job_id));
+	buf_putc(&rs->body, '}');
+	return 0;
 }
 
 struct deploy_body {

@@ -78,9 +78,12 @@ test_target(struct web_req *rq, struct web_res *rs, struct err *e)
 
 	if (target_test(rq->ctx, rq->param[0], &test, e) < 0)
 		return -1;
-	return web_send_json(rs, 200, arena_printf(rs->a,
-	    "{\"status\":\"%s\",\"message\":\"%s\"}", test.status,
-	    test.message));
+	web_send_json(rs, 200, "{\"status\":");
+	json_write_text(&rs->body, test.status);
+	buf_puts(&rs->body, ",\"message\":");
+	json_write_text(&rs->body, test.message);
+	buf_putc(&rs->body, '}');
+	return 0;
 }
 
 #define RESOURCE(path, perm, r)						\

@@ -73,30 +73,61 @@ stop(void)
 	shared_close(self.shared);
 }
 
-/* A bucket of the key's own, or of the address for who shows no valid key. */
+/* The bucket of who asks: the key's own, or the address without a valid one. */
+struct bucket {
+	uint64_t key;
+	double rps;
+	int64_t burst;
+};
+
+static struct bucket
+bucket_of(const struct web_req *rq, const struct actor *actor)
+{
+	const struct settings *s = self.set;
+	struct bucket b = {
+		.rps = s->rate_limit_rps, .burst = s->rate_limit_burst,
+	};
+
+	if (actor->kind != ACTOR_OPERATOR && actor->kind != ACTOR_AGENT) {
+		b.key = shared_key("addr",
+		    or_empty(web_env(rq, "REMOTE_ADDR")));
+		return b;
+	}
+	b.key = shared_key(actor_type(actor), actor->id);
+	if (s->rate_limit_per_user_rps > 0)
+		b.rps = s->rate_limit_per_user_rps;
+	if (s->rate_limit_per_user_burst > 0)
+		b.burst = s->rate_limit_per_user_burst;
+	return b;
+}
+
 static int
 take_token(const struct web_req *rq, const struct actor *actor,
     struct err *e)
 {
-	const struct settings *s = self.set;
-	bool known = actor->kind == ACTOR_OPERATOR ||
-	    actor->kind == ACTOR_AGENT;
-	double rps = s->rate_limit_rps;
-	int64_t burst = s->rate_limit_burst;
-	uint64_t key;
+	struct bucket b = bucket_of(rq, actor);
 
-	if (!s->rate_limit_enabled)
-		return 0;
-	if (known && s->rate_limit_per_user_rps > 0)
-		rps = s->rate_limit_per_user_rps;
-	if (known && s->rate_limit_per_user_burst > 0)
-		burst = s->rate_limit_per_user_burst;
-	key = known ? shared_key(actor_type(actor), actor->id) :
-	    shared_key("addr", or_empty(web_env(rq, "REMOTE_ADDR")));
-	if (shared_take(self.shared, key, rps, burst))
+	if (!self.set->rate_limit_enabled ||
+	    shared_take(self.shared, b.key, b.rps, b.burst))
 		return 0;
 	shared_count(self.shared, COUNT_RATE_LIMITED);
 	return err_set(e, E_RATE_LIMITED, "Rate limit exceeded");
+}
+
+/* Who asks; nobody, with the reason in E, if that does not show. */
+static int
+authenticate(struct web_req *rq, struct actor *actor, struct err *e)
+{
+	const struct actor nobody = { .kind = ACTOR_NOBODY };
+	struct bucket b = bucket_of(rq, &nobody);
+	bool may_ask = !self.set->rate_limit_enabled ||
+	    shared_has(self.shared, b.key, b.rps, b.burst);
+
+	if (keys_find(self.keys, rq->a, self.db,
+	    web_env(rq, "HTTP_AUTHORIZATION"), may_ask, actor, e) == 0)
+		return 0;
+	*actor = nobody;
+	return -1;
 }
 
 static struct ctx *
@@ -126,27 +157,23 @@ begin(struct web_req *rq, struct web_res *rs, const struct route *r,
     struct err *e)
 {
 	struct ctx *c = rq->ctx = make_ctx(rq);
-	struct err limited = { 0 };
+	struct err why = { 0 };
 	bool open = r != NULL && r->permission == NULL;
 	int rc = 0;
 
 	(void)rs;
 	shared_count(self.shared, COUNT_REQUESTS);
 	if (!open || web_env(rq, "HTTP_AUTHORIZATION") != NULL)
-		rc = keys_find(self.keys, rq->a, self.db,
-		    web_env(rq, "HTTP_AUTHORIZATION"), &c->actor, e);
-	if (rc < 0)
-		c->actor = (struct actor){ .kind = ACTOR_NOBODY };
-	if (rc == 0 || e->code == E_UNAUTHORIZED) {
-		if (take_token(rq, &c->actor, &limited) < 0) {
-			*e = limited;
-			return -1;
-		}
-	}
+		rc = authenticate(rq, &c->actor, &why);
+	if ((rc == 0 || why.code == E_UNAUTHORIZED) &&
+	    take_token(rq, &c->actor, e) < 0)
+		return -1;
 	if (open)
 		return 0;
-	if (rc < 0)
+	if (rc < 0) {
+		*e = why;
 		return -1;
+	}
 	c->call.quiet = false;
 	if (r != NULL && r->permission != web_any_actor &&
 	    !permission_held(&c->actor, r->permission))

@@ -61,12 +61,12 @@ add_key(struct keys *k, const char *name, size_t name_len, const char *key,
 	memcpy(new.name, name, name_len);
 	sha256(key, key_len, new.digest);
 	for (size_t i = 0; i < k->n; i++) {
-		if (!streq(k->key[i].name, new.name))
-			continue;
+		bool named = streq(k->key[i].name, new.name);
+
 		if (const_time_eq(k->key[i].digest, new.digest, SHA256_LEN))
 			return err_set(e, E_INVALID, "CERTCTL_API_KEYS_NAMED "
-			    "has the same key for \"%s\" twice", new.name);
-		if (k->key[i].admin != admin)
+			    "has the key of \"%s\" twice", k->key[i].name);
+		if (named && k->key[i].admin != admin)
 			return err_set(e, E_INVALID, "CERTCTL_API_KEYS_NAMED: "
 			    "the keys of \"%s\" differ in being admin",
 			    new.name);
@@ -181,7 +181,8 @@ place_of(struct keys *k, const unsigned char *digest)
 
 static int
 find_agent(struct keys *k, struct arena *a, struct db *db,
-    const unsigned char *digest, struct actor *actor, struct err *e)
+    const unsigned char *digest, bool may_ask,
+    struct actor *actor, struct err *e)
 {
 	struct cached_agent *c = place_of(k, digest);
 	struct agent_key_row row = { 0 };
@@ -193,6 +194,8 @@ find_agent(struct keys *k, struct arena *a, struct db *db,
 		actor->id = arena_strdup(a, c->id);
 		return 0;
 	}
+	if (!may_ask)
+		return err_set(e, E_RATE_LIMITED, "Rate limit exceeded");
 	b = db_batch(db, a);
 	db_add(b, Q_AGENT_BY_KEY, db_text(hex_encode(a, digest, SHA256_LEN)));
 	if (db_run(b, e) < 0)
@@ -208,7 +211,8 @@ find_agent(struct keys *k, struct arena *a, struct db *db,
 
 int
 keys_find(struct keys *k, struct arena *a, struct db *db,
-    const char *authorization, struct actor *actor, struct err *e)
+    const char *authorization, bool may_ask, struct actor *actor,
+    struct err *e)
 {
 	static const char scheme[] = "Bearer ";
 	const struct configured *c;
@@ -228,7 +232,7 @@ keys_find(struct keys *k, struct arena *a, struct db *db,
 	sha256(key, strlen(key), digest);
 	c = find_configured(k, digest);
 	if (c == NULL)
-		return find_agent(k, a, db, digest, actor, e);
+		return find_agent(k, a, db, digest, may_ask, actor, e);
 	actor->kind = ACTOR_OPERATOR;
 	actor->id = c->name;
 	actor->admin = c->admin;

@@ -31,10 +31,12 @@ void keys_free(struct keys *k);
 /*
  * Who presents the header AUTHORIZATION (NULL: none)?  0 with *ACTOR filled,
  * its id in A, or E_UNAUTHORIZED with the reason.  The database is asked only
- * for a key that is not configured.
+ * for a key that is neither configured nor seen lately, and only if MAY_ASK:
+ * else that is E_RATE_LIMITED, so that guessing keys costs no queries.
  */
 int keys_find(struct keys *k, struct arena *a, struct db *db,
-    const char *authorization, struct actor *actor, struct err *e);
+    const char *authorization, bool may_ask, struct actor *actor,
+    struct err *e);
 
 /* The SHA-256, hex, under which an agent's KEY is stored, in A. */
 char *key_hash(struct arena *a, const char *key);

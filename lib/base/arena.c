@@ -26,7 +26,7 @@ struct deferred {
 
 struct arena {
 	struct block *head;	/* the one being filled */
-	struct block *first;	/* kept over a reset, so a request costs no malloc */
+	struct block *first;	/* kept over a reset: no malloc for a request */
 	struct deferred *deferred;
 };
 

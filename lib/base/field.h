@@ -37,7 +37,7 @@ enum {
 	F_RO = 1 << 1,		/* a JSON reader leaves it alone */
 	F_OMIT = 1 << 2,	/* a JSON writer leaves it out when unset */
 	F_SECRET = 1 << 3,	/* every writer shows ******** */
-	F_HIDE = 1 << 4,	/* never leaves the process: no writer shows it */
+	F_HIDE = 1 << 4,	/* never leaves the process: never written */
 	F_LINE = 1 << 5,	/* one line of visible text: a name */
 };
 
@@ -46,7 +46,7 @@ struct field {
 	enum field_type type;
 	unsigned flags;
 	size_t off;
-	int64_t max;		/* TEXT: characters; INT, DURATION: value; 0 none */
+	int64_t max;		/* TEXT: characters; else the value; 0: none */
 	int64_t min;		/* INT, DURATION: least value */
 	const char *doc;	/* settings: one line for the reference */
 };

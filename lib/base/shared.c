@@ -99,25 +99,45 @@ bounded_us(double us)
 	return us < (double)century ? (int64_t)us : century;
 }
 
-bool
-shared_take(struct shared *s, uint64_t key, double rate, int64_t burst)
+/* When a bucket that is full at WAS would be, if one more is taken NOW; false
+ * if there is none to take. */
+static bool
+full_after(int64_t was, int64_t now, double rate, int64_t burst,
+    int64_t *full)
 {
-	int64_t now = mono_us(), was, from, step, room;
-	struct bucket *b = bucket_of(s, key, now);
+	int64_t step, room, from;
 
 	if (!(rate > 0))
 		return false;
 	step = bounded_us(1e6 / rate);
 	room = bounded_us((double)step * (double)burst);
+	/* A bucket from before a reboot is of another clock. */
+	from = was < now || was > now + room + 60000000 ? now : was;
+	*full = from + step;
+	return *full <= now + room;
+}
+
+bool
+shared_take(struct shared *s, uint64_t key, double rate, int64_t burst)
+{
+	int64_t now = mono_us(), was, full;
+	struct bucket *b = bucket_of(s, key, now);
+
 	was = atomic_load(&b->full_at);
 	do {
-		/* A bucket from before a reboot is of another clock. */
-		from = was < now || was > now + room + 60000000 ? now : was;
-		if (from + step > now + room)
+		if (!full_after(was, now, rate, burst, &full))
 			return false;
-	} while (!atomic_compare_exchange_weak(&b->full_at, &was,
-	    from + step));
+	} while (!atomic_compare_exchange_weak(&b->full_at, &was, full));
 	return true;
+}
+
+bool
+shared_has(struct shared *s, uint64_t key, double rate, int64_t burst)
+{
+	int64_t now = mono_us(), full;
+
+	return full_after(atomic_load(&bucket_of(s, key, now)->full_at), now,
+	    rate, burst, &full);
 }
 
 uint64_t

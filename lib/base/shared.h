@@ -33,6 +33,9 @@ int64_t shared_counted(const struct shared *s, enum counter c);
  */
 bool shared_take(struct shared *s, uint64_t key, double rate, int64_t burst);
 
+/* Could the holder of KEY?  Takes nothing. */
+bool shared_has(struct shared *s, uint64_t key, double rate, int64_t burst);
+
 /* FNV-1a of S, never 0, for keys. */
 uint64_t shared_key(const char *space, const char *s);
 

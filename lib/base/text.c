@@ -162,7 +162,7 @@ utf8_valid(const char *s, size_t len)
 bool
 text_misleads(const char *s)
 {
-	/* First and last octets of UTF-8: C1, zero width, embeddings, isolates. */
+	/* As UTF-8: C1, zero width, embeddings, isolates, byte order mark. */
 	static const struct {
 		const char *from, *to;
 	} ranges[] = {

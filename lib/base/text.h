@@ -24,7 +24,8 @@ bool base64url_decode(struct arena *a, const char *s, struct bytes *out);
 /* A random UUID, version 4 (RFC 9562 section 5.4). */
 char *uuid4(struct arena *a);
 
-/* "<prefix>-<unix ns>-<counter>", unique on this host and, in practice, on all. */
+/* "<prefix>-<unix ns>-<counter>": unique on this host and, in practice, on
+ * all. */
 char *id_new(struct arena *a, const char *prefix);
 
 /* Octets of the well-formed UTF-8 character (RFC 3629) that S, LEN octets,

@@ -44,7 +44,8 @@ or_empty(const char *s)
 /* Overwrite LEN octets in a way the compiler may not drop. */
 void wipe(void *p, size_t len);
 
-/* Fill P with LEN random octets from the kernel; ends the process if it cannot. */
+/* Fill P with LEN random octets from the kernel; if it has none, the process
+ * ends. */
 void random_bytes(void *p, size_t len);
 
 /* Compare in a time that depends on LEN only. */

@@ -74,8 +74,11 @@ json_parse(struct arena *a, const char *text, size_t len, struct err *e)
 		abort();
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
 	o = json_tokener_parse_ex(tok, text, (int)len);
-	bad = json_tokener_get_error(tok);
 	used = json_tokener_get_parse_end(tok);
+	/* A bare word or number ends only with what follows it. */
+	if (json_tokener_get_error(tok) == json_tokener_continue)
+		o = json_tokener_parse_ex(tok, " ", 1);
+	bad = json_tokener_get_error(tok);
 	json_tokener_free(tok);
 	if (o != NULL)
 		arena_defer(a, put, o);

@@ -51,7 +51,7 @@ void json_mask(struct json *j, const char *name);
 
 enum {
 	JSON_STRICT = 1 << 0,	/* refuse members no row of the table names */
-	JSON_RO = 1 << 1,	/* read F_RO members too (a trusted peer's reply) */
+	JSON_RO = 1 << 1,	/* read F_RO members too: a trusted peer's */
 	JSON_PARTIAL = 1 << 2,	/* a change: F_REQ members may be absent */
 };
 

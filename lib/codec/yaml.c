@@ -1,6 +1,7 @@
 #include "codec/yaml.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
@@ -26,6 +27,15 @@ fail(const char *path, const yaml_mark_t *at, const char *why, struct err *e)
 	    why);
 }
 
+static bool
+known(const struct reading *r, const char *name)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (streq(r->pairs[i].name, name))
+			return true;
+	return false;
+}
+
 static const char *
 take_scalar(struct reading *r, const char *text)
 {
@@ -39,7 +49,7 @@ take_scalar(struct reading *r, const char *text)
 	}
 	if (r->name == NULL) {
 		r->name = text;
-		return NULL;
+		return known(r, text) ? "a name stands here twice" : NULL;
 	}
 	if (r->n == MAX_PAIRS)
 		return "too many settings";

@@ -174,16 +174,17 @@ clear_result(void *r)
 }
 
 static bool
-note_failure(const PGresult *r, int *rc, struct err *e)
+note_failure(struct db *db, const PGresult *r, int *rc, struct err *e)
 {
 	ExecStatusType status = PQresultStatus(r);
 
 	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
 		return false;
 	/* Statements behind the failed one are only reported as aborted. */
-	if (status == PGRES_FATAL_ERROR && *rc == 0)
+	if (status == PGRES_FATAL_ERROR && *rc == 0) {
 		*rc = db_err(r, e);
-	else if (*rc == 0)
+		db->stale |= db_is_stale(r);
+	} else if (*rc == 0)
 		*rc = err_set(e, E_INTERNAL, "a statement was not run");
 	return true;
 }
@@ -212,7 +213,7 @@ receive_batch(struct db_batch *b, struct err *e)
 			PQclear(r);
 			return rc;
 		}
-		if (note_failure(r, &rc, e) || begin || i == b->n) {
+		if (note_failure(b->db, r, &rc, e) || begin || i == b->n) {
 			begin = false;
 			PQclear(r);
 		} else if (b->stmt[i].prepare != NULL) {
@@ -256,6 +257,7 @@ run(struct db_batch *b, bool commit, struct err *e)
 	else
 		db_drop(db);	/* half a batch may be on its way */
 	if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK ||
+	    (db->stale && !db->tx_open && !db->tx_wanted) ||
 	    (rc < 0 && e->code == E_UNAVAILABLE &&
 	    PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)) {
 		/* What ended with all its results is done all the same. */
@@ -302,7 +304,7 @@ db_rollback(struct db *db)
 	if (!db->tx_open)
 		return;
 	db->tx_open = false;
-	if (db->conn == NULL || send_text(db, "ROLLBACK") == 0 ||
+	if (db->stale || db->conn == NULL || send_text(db, "ROLLBACK") == 0 ||
 	    PQpipelineSync(db->conn) == 0)
 		goto drop;
 	for (int i = 0; i < 2; i++) {

@@ -35,8 +35,8 @@ db_drop(struct db *db)
 	if (db->conn != NULL)
 		PQfinish(db->conn);
 	db->conn = NULL;
-	/* tx_wanted stays: a batch that connects anew still begins with BEGIN. */
-	db->prepared = db->tx_open = false;
+	/* tx_wanted stays: a batch that connects anew begins with BEGIN. */
+	db->prepared = db->tx_open = db->stale = false;
 	for (size_t i = 0; i < db->n_composed; i++)
 		free(db->composed[i]);
 	db->n_composed = 0;
@@ -324,18 +324,28 @@ constraint_err(const PGresult *r, const char *state, struct err *e)
 
 /*
  * SQLSTATEs, or beginnings of them, after which the same may succeed later:
- * no connection, a standby, a deadlock, no room, a lock, a shutdown, a disk.
+ * no connection, a changed schema, a standby, a deadlock, no room, a lock, a
+ * shutdown, a disk.
  */
 static bool
 passes(const char *state)
 {
-	static const char *const states[] = { "08", "25006", "25P03", "40",
-	    "53", "55", "57", "58" };
+	static const char *const states[] = { "08", "0A000", "25006", "25P03",
+	    "26000", "40", "53", "55", "57", "58" };
 
 	for (size_t i = 0; i < NELEM(states); i++)
 		if (strncmp(state, states[i], strlen(states[i])) == 0)
 			return true;
 	return *state == '\0';
+}
+
+bool
+db_is_stale(const PGresult *r)
+{
+	const char *state = or_empty(PQresultErrorField(r, PG_DIAG_SQLSTATE));
+
+	/* "cached plan must not change result type", or it is not there */
+	return streq(state, "0A000") || streq(state, "26000");
 }
 
 int

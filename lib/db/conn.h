@@ -17,6 +17,7 @@ struct db {
 	bool prepared;		/* schema checked, statements prepared */
 	bool tx_wanted;		/* BEGIN goes out with the next batch */
 	bool tx_open;
+	bool stale;		/* its statements are of an older schema */
 	int64_t retry_at;	/* not before: mono_us() of the next attempt */
 	/* Composed list statements prepared on this connection. */
 	char *composed[DB_MAX_COMPOSED];
@@ -29,7 +30,7 @@ struct db_batch {
 	size_t n;
 	struct {
 		const char *name;	/* of the prepared statement */
-		const char *prepare;	/* its text, if it may not be prepared */
+		const char *prepare;	/* its text if it is composed */
 		int nargs;
 		const char **values;
 		int *lengths, *formats;
@@ -54,6 +55,9 @@ PGresult *db_take_result(struct db *db);
 
 /* Drop the connection: the next batch opens another. */
 void db_drop(struct db *db);
+
+/* True if R failed because a prepared statement does not fit any more. */
+bool db_is_stale(const PGresult *r);
 
 /* The result an error left, as an err for users. */
 int db_err(const PGresult *r, struct err *e);

@@ -229,7 +229,7 @@ web_main(int argc, char **argv, const struct responder *responder)
 		{ "check-config", no_argument, NULL, 'c' },
 		{ 0 },
 	};
-	struct arena *a = arena_new();
+	struct arena *a;
 	struct settings set;
 	struct err e = { 0 };
 	bool check_only = false;
@@ -246,6 +246,7 @@ web_main(int argc, char **argv, const struct responder *responder)
 		}
 		check_only = true;
 	}
+	a = arena_new();
 	if (settings_load(a, &set, &e) < 0) {
 		fprintf(stderr, "%s: %s\n", responder->name, e.msg);
 		return 1;

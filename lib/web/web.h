@@ -39,7 +39,7 @@ struct web_req {
 	const char *method_name;
 	const char *path;		/* decoded, without the query */
 	const void *about;		/* of the route */
-	const char *param[WEB_MAX_PARAMS];	/* what the route's {}s matched */
+	const char *param[WEB_MAX_PARAMS];	/* what {} matched */
 	struct web_query query[WEB_MAX_QUERY];
 	size_t n_query;
 	const char *content_type;	/* "" if none was sent */

@@ -41,7 +41,7 @@ Test(keys, are_taken_as_the_settings_say)
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		k = make("api-key", cases[i].named, cases[i].secrets, &e);
 		cr_assert_not_null(k, "%s: %s", cases[i].named, e.msg);
-		cr_expect_eq(keys_find(k, mem, NULL, cases[i].bearer, &actor,
+		cr_expect_eq(keys_find(k, mem, NULL, cases[i].bearer, true, &actor,
 		    &e), 0, "%s: %s", cases[i].bearer, e.msg);
 		cr_expect_eq(actor.kind, ACTOR_OPERATOR);
 		cr_expect_str_eq(actor.id, cases[i].id);
@@ -105,7 +105,7 @@ Test(keys, are_not_found_without_the_right_header)
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		e = (struct err){ 0 };
-		cr_expect_eq(keys_find(k, mem, NULL, cases[i], &actor, &e),
+		cr_expect_eq(keys_find(k, mem, NULL, cases[i], true, &actor, &e),
 		    -1);
 		cr_expect_eq(e.code, E_UNAUTHORIZED);
 	}
@@ -119,7 +119,7 @@ Test(keys, are_not_asked_for_when_all_is_open)
 	struct keys *k = make("none", "", "", &e);
 
 	cr_assert_not_null(k);
-	cr_expect_eq(keys_find(k, mem, NULL, NULL, &actor, &e), 0);
+	cr_expect_eq(keys_find(k, mem, NULL, NULL, true, &actor, &e), 0);
 	cr_expect_eq(actor.kind, ACTOR_OPEN);
 	cr_expect_str_eq(actor.id, "api");
 	cr_expect_not(actor.admin);
@@ -146,7 +146,7 @@ Test(keys, of_agents_are_in_the_database)
 	    key_hash(c->a, "agent-key"));
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		e = (struct err){ 0 };
-		keys_find(k, c->a, c->db, cases[i].bearer, &actor, &e);
+		keys_find(k, c->a, c->db, cases[i].bearer, true, &actor, &e);
 		cr_expect_eq(e.code, cases[i].want, "%s: %s",
 		    cases[i].bearer, e.msg);
 		if (e.code != E_OK)
@@ -169,7 +169,7 @@ Test(keys, are_not_their_hashes)
 
 	t_sql("UPDATE agents SET api_key_hash = '%s'", hash);
 	cr_expect_eq(keys_find(k, c->a, c->db, arena_printf(c->a,
-	    "Bearer %s", hash), &actor, &e), -1);
+	    "Bearer %s", hash), true, &actor, &e), -1);
 	cr_expect_eq(e.code, E_UNAUTHORIZED);
 	keys_free(k);
 }
@@ -182,8 +182,8 @@ Test(keys, work_while_the_database_is_away_unless_they_are_agents)
 	struct err e = { 0 };
 	struct keys *k = make("api-key", "ops:k1", "", &e);
 
-	cr_expect_eq(keys_find(k, a, db, "Bearer k1", &actor, &e), 0);
-	cr_expect_eq(keys_find(k, a, db, "Bearer k2", &actor, &e), -1);
+	cr_expect_eq(keys_find(k, a, db, "Bearer k1", true, &actor, &e), 0);
+	cr_expect_eq(keys_find(k, a, db, "Bearer k2", true, &actor, &e), -1);
 	cr_expect_eq(e.code, E_UNAVAILABLE);
 	db_free(db);
 	keys_free(k);

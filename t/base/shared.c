@@ -68,7 +68,8 @@ Test(shared, cannot_be_mapped_where_there_is_no_directory)
 /* However odd RATE and BURST are, no more than BURST at once. */
 Test(shared, gives_each_key_its_burst)
 {
-	static const struct { double rate; int64_t burst; int want; } cases[] = {
+	static const struct { double rate; int64_t burst; int want; }
+	cases[] = {
 		{ 0.001, 1, 1 }, { 0.001, 5, 5 }, { 0.1, 20, 20 },
 		{ 0, 5, 0 }, { -1, 5, 0 }, { NAN, 5, 0 }, { 0.1, 0, 0 },
 		{ 1e-300, 3, 1 }, { 1e-12, 1000000000, 1 },

@@ -9,7 +9,8 @@
 
 Test(text, encodes_and_decodes_hex)
 {
-	static const struct { const char *s; size_t len; bool fine; } cases[] = {
+	static const struct { const char *s; size_t len; bool fine; }
+	cases[] = {
 		{ "", 0, true }, { "00ff7F", 6, true }, { "00f", 3, false },
 		{ "0g", 2, false }, { "0 ", 2, false }, { "-1", 2, false },
 		{ "0x", 2, false },

@@ -37,7 +37,8 @@ Test(json, refuses_what_rfc_8259_does)
 {
 	static const char *const cases[] = {
 		"", " ", "{", "}", "{}}", "{} {}", "[1", "[1,]", "[,1]",
-		"{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{\"a\":1 \"b\":2}",
+		"{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
+		"{\"a\":1 \"b\":2}",
 		"nul", "nulll", "True", "TRUE", "{\"a\":tru}", "\"", "\"\\\"",
 		"\"\\x41\"", "\"\\u12\"", "\"\\u12g4\"", "\"a\nb\"", "\"\x01\"",
 		"'a'", "{'a':1}", "{\"a\":'b'}", "01", "-", "+1", ".5", "1.",
@@ -105,8 +106,8 @@ Test(json, tells_what_is_in_it)
 {
 	struct arena *a = arena_new();
 	struct err e = { 0 };
-	struct json *j = parse(a, "{\"s\":\"x\",\"n\":null,\"l\":[\"a\",1,null],"
-	    "\"o\":{\"k\":\"/\"}}", &e), *v;
+	struct json *j = parse(a, "{\"s\":\"x\",\"n\":null,"
+	    "\"l\":[\"a\",1,null],\"o\":{\"k\":\"/\"}}", &e), *v;
 	static const char *const order[] = { "s", "n", "l", "o" };
 	const void *at = NULL;
 	const char *name;

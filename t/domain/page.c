@@ -113,7 +113,8 @@ filter(const void *from, const char *name)
 Test(page, is_filtered_and_counted)
 {
 	static const struct { struct wish wish; int64_t total; } cases[] = {
-		{ { "environment", "e1" }, 12 }, { { "environment", "" }, ROWS },
+		{ { "environment", "e1" }, 12 },
+		{ { "environment", "" }, ROWS },
 		{ { "environment", "e1' OR true --" }, 0 },
 		{ { "status", "Pending" }, ROWS }, { { "status", "x" }, 0 },
 		{ { "owner_id", "o" }, ROWS }, { { "profile_id", "p" }, 0 },

@@ -369,7 +369,7 @@ def test_a_cursor_walk_is_whole_while_rows_are_inserted(world, sort):
         while not stop.is_set():
             other.certificate(team_id=team)
 
-    writer = threading.Thread(target=insert)
+    writer = threading.Thread(target=insert, daemon=True)
     writer.start()
     try:
         seen = []
