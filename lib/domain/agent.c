@@ -1,6 +1,7 @@
 #include "domain/agent.h"
 
 #include "auth/keys.h"
+#include "base/buf.h"
 #include "base/text.h"
 #include "codec/json.h"
 
@@ -176,12 +177,20 @@ may_retire(const char *id, bool force, const char *reason,
 }
 
 static char *
-retirement_details(struct ctx *c, const struct retirement *r, bool force)
+retirement_details(struct ctx *c, const struct retirement *r, bool force,
+    const char *reason)
 {
-	return arena_printf(c->a, "{\"force\":%s,\"active_targets\":%lld,"
+	struct buf b = BUF(c->a);
+
+	buf_puts(&b, "{\"actor\":");
+	json_write_text(&b, or_empty(c->actor.id));
+	buf_puts(&b, ",\"reason\":");
+	json_write_text(&b, or_empty(reason));
+	buf_printf(&b, ",\"force\":%s,\"active_targets\":%lld,"
 	    "\"active_certificates\":%lld,\"pending_jobs\":%lld}",
 	    force ? "true" : "false", (long long)r->active_targets,
 	    (long long)r->active_certificates, (long long)r->pending_jobs);
+	return buf_str(&b);
 }
 
 int
@@ -213,12 +222,12 @@ agent_retire(struct ctx *c, const char *id, bool force, const char *reason,
 	b = db_batch(c->db, c->a);
 	db_add(b, Q_AGENT_RETIRE, db_text(id), db_str(reason));
 	ctx_audit(c, b, "agent_retired", "agent", id,
-	    retirement_details(c, &r, force));
+	    retirement_details(c, &r, force, reason));
 	out->cascade = force && (r.active_targets > 0 ||
 	    r.active_certificates > 0 || r.pending_jobs > 0);
 	if (out->cascade)
 		ctx_audit(c, b, "agent_retirement_cascaded", "agent", id,
-		    retirement_details(c, &r, force));
+		    retirement_details(c, &r, force, reason));
 	if (ctx_commit(c, b, 200, e) < 0)
 		goto fail;
 	db_take(b, 0, retirement_fields, out);

@@ -210,6 +210,19 @@ check_csr(struct ctx *c, const struct csr_row *row, const char *pem,
 	return issuer_check_csr(csr, &rules, e);
 }
 
+static char *
+csr_details(struct ctx *c, const struct csr_row *row)
+{
+	struct buf b = BUF(c->a);
+
+	buf_puts(&b, "{\"agent_hostname\":");
+	json_write_text(&b, or_empty(row->hostname));
+	buf_puts(&b, ",\"keygen_mode\":\"agent\",\"job_id\":");
+	json_write_text(&b, or_empty(row->job_id));
+	buf_putc(&b, '}');
+	return buf_str(&b);
+}
+
 int
 agent_csr(struct ctx *c, const char *id, const char *certificate_id,
     const char *csr_pem, struct err *e)
@@ -234,9 +247,7 @@ agent_csr(struct ctx *c, const char *id, const char *certificate_id,
 		b = db_batch(c->db, c->a);
 	}
 	ctx_audit(c, b, "csr_submitted", "certificate",
-	    or_empty(certificate_id), arena_printf(c->a,
-	    "{\"keygen_mode\":\"agent\",\"job_id\":\"%s\"}",
-	    or_empty(row.job_id)));
+	    or_empty(certificate_id), csr_details(c, &row));
 	if (ctx_commit(c, b, 202, e) == 0)
 		return 0;
 fail:
