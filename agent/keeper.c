@@ -23,7 +23,7 @@
 enum {
 	BEAT_MS = 60 * 1000,
 	JITTER = 10,			/* percent */
-	STEADY_MS = 60 * 1000,	/* a worker that lived longer was well */
+	STEADY_MS = 10 * 1000,	/* a worker that lived longer was well */
 };
 
 struct keeper {
@@ -87,7 +87,10 @@ worker_ended(struct keeper *k, int status)
 	log_error("the worker died and is started again", "how", how, NULL);
 	if (mono_us() - k->started_at > STEADY_MS * 1000)
 		k->deaths = 0;
-	k->start_at = in_ms(backoff_ms(++k->deaths, BEAT_MS));
+	/* At once the first time: it may have left a pair half installed. */
+	k->start_at = in_ms(k->deaths > 0 ? backoff_ms(k->deaths, BEAT_MS) :
+	    0);
+	k->deaths++;
 }
 
 static void

@@ -1,4 +1,5 @@
-# Turns sql/schema/NNNN_*.sql and sql/grants.sql into a table of migrations.
+# Turns sql/schema/NNNN_*.sql into a table of migrations, and every other file
+# sql/NAME.sql into the text NAME_sql.
 
 function quote_line(s) {
 	gsub(/\\/, "\\\\", s)
@@ -6,14 +7,23 @@ function quote_line(s) {
 	return "\t    \"" s "\\n\"\n"
 }
 
+# A migration notes itself: both happen, or neither.
+function note(version, file) {
+	return quote_line("INSERT INTO schema_migrations (version, name) " \
+	    "VALUES (" version ", '" file "');")
+}
+
 function flush_one() {
 	if (file == "")
 		return
-	if (file == "grants.sql")
-		grants = text
-	else
-		table = table "\t{ " (substr(file, 1, 4) + 0) ", \"" file \
-		    "\",\n" text "\t},\n"
+	if (file !~ /^[0-9]/) {
+		sub(/\.sql$/, "_sql", file)
+		texts = texts "\nconst char " file "[] =\n" text "\t    ;\n"
+		return
+	}
+	version = substr(file, 1, 4) + 0
+	table = table "\t{ " version ", \"" file "\",\n" text \
+	    note(version, file) "\t},\n"
 }
 
 FNR == 1 {
@@ -26,9 +36,9 @@ FNR == 1 {
 
 END {
 	flush_one()
-	print "/* Made from sql/schema/ and sql/grants.sql. */"
+	print "/* Made from sql/. */"
 	print "#include \"db/schema.h\"\n"
 	print "const struct migration migrations[] = {"
-	print table "\t{ 0, 0, 0 },\n};\n"
-	print "const char grants_sql[] =\n" grants "    ;"
+	print table "\t{ 0, 0, 0 },\n};"
+	printf "%s", texts
 }

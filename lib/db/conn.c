@@ -154,6 +154,18 @@ db_exec(struct db *db, const char *sql, PGresult **result, struct err *e)
 	return rc;
 }
 
+int
+db_schema_version(struct db *db, int *version, struct err *e)
+{
+	PGresult *r;
+
+	if (db_exec(db, version_sql, &r, e) < 0)
+		return -1;
+	*version = atoi(PQgetvalue(r, 0, 0));
+	PQclear(r);
+	return 0;
+}
+
 static int
 newest_migration(void)
 {
@@ -167,16 +179,12 @@ newest_migration(void)
 static int
 check_schema(struct db *db, struct err *e)
 {
-	PGresult *r;
 	int have = 0;
 
-	if (db_exec(db, "SELECT coalesce(max(version), 0) FROM "
-	    "schema_migrations", &r, e) == 0) {
-		have = atoi(PQgetvalue(r, 0, 0));
-		PQclear(r);
-	} else if (PQstatus(db->conn) != CONNECTION_OK) {
+	/* No ledger is version 0. */
+	if (db_schema_version(db, &have, e) < 0 &&
+	    PQstatus(db->conn) != CONNECTION_OK)
 		return -1;
-	}
 	if (have == newest_migration())
 		return 0;
 	return err_set(e, E_UNAVAILABLE, "the database schema is version %d "

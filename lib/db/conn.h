@@ -62,6 +62,9 @@ bool db_is_stale(const PGresult *r);
 /* The result an error left, as an err for users. */
 int db_err(const PGresult *r, struct err *e);
 
+/* The newest migration the database has. */
+int db_schema_version(struct db *db, int *version, struct err *e);
+
 /* Run SQL text without arguments (migrations); RESULT may be NULL. */
 int db_exec(struct db *db, const char *sql, PGresult **result, struct err *e);
 

@@ -8,6 +8,6 @@ struct migration {
 };
 
 extern const struct migration migrations[];	/* name NULL ends */
-extern const char grants_sql[];
+extern const char migrate_sql[], version_sql[], grants_sql[];
 
 #endif
