@@ -122,6 +122,8 @@ sweep_retry(struct ctx *c, int64_t *n, struct err *e)
 	const struct step steps[] = {
 		{ .query = Q_JOBS_LOST, .rows = SWEEP_ROWS },
 		{ .query = Q_JOBS_RETRY, .rows = SWEEP_ROWS },
+		{ .query = Q_DEPLOYMENTS_AGAIN, .ids = "job",
+		    .rows = SWEEP_ROWS },
 		{ .query = Q_CERTIFICATES_REST, .rows = SWEEP_ROWS },
 	};
 

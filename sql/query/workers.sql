@@ -393,6 +393,63 @@ WITH due AS (
 )
 SELECT count(*) FROM moved;
 
+-- :name deployments_again
+-- Where the newest version is not live because its deployment failed for good:
+-- asked for again a quarter of an hour later, and that much later each time in
+-- a day, so that a server that was down gets what it missed.  Job ids begin
+-- with $1, $2 at once.
+WITH due AS (
+	SELECT j.certificate_id, j.target_id, t.agent_id, v.id AS version_id
+	FROM jobs j
+	JOIN certificate_target_mappings m
+		ON m.certificate_id = j.certificate_id
+		AND m.target_id = j.target_id
+	JOIN deployment_targets t ON t.id = j.target_id AND t.enabled
+		AND t.retired_at IS NULL
+	JOIN agents g ON g.id = t.agent_id AND g.retired_at IS NULL
+	JOIN managed_certificates c ON c.id = j.certificate_id
+		AND c.status IN ('Active', 'Expiring', 'RenewalInProgress')
+	CROSS JOIN LATERAL (SELECT v.id FROM certificate_versions v
+		WHERE v.certificate_id = j.certificate_id
+			AND (v.agent_id = t.agent_id OR v.agent_id IS NULL)
+		ORDER BY v.agent_id IS NULL, v.created_at DESC, v.id DESC
+		LIMIT 1) v
+	WHERE j.type = 'Deployment' AND j.status = 'Failed'
+		AND j.attempts >= j.max_attempts
+		AND j.completed_at > now() - interval '30 days'
+		AND j.completed_at < now() - interval '15 minutes' * (
+			SELECT count(*) FROM jobs f
+			WHERE f.target_id = j.target_id
+				AND f.certificate_id = j.certificate_id
+				AND f.type = 'Deployment'
+				AND f.status = 'Failed'
+				AND f.created_at > now() - interval '1 day')
+		AND NOT EXISTS (SELECT FROM jobs o
+			WHERE o.target_id = j.target_id
+				AND o.certificate_id = j.certificate_id
+				AND o.type = 'Deployment'
+				AND (o.created_at, o.id) > (j.created_at, j.id))
+		AND m.version_id IS DISTINCT FROM v.id
+	ORDER BY j.completed_at LIMIT $2
+), made AS (
+	INSERT INTO jobs (id, type, certificate_id, target_id, agent_id,
+		version_id, status)
+	SELECT $1 || '-' || row_number() OVER (ORDER BY target_id),
+		'Deployment', certificate_id, target_id, agent_id, version_id,
+		'Pending'
+	FROM due
+	ON CONFLICT DO NOTHING
+	RETURNING id, certificate_id
+), a AS (
+	INSERT INTO audit_events (actor, actor_type, action, resource_type,
+		resource_id, details)
+	SELECT 'system', 'System', 'deployment_jobs_created', 'certificate',
+		certificate_id, jsonb_build_object('job_id', id, 'trigger',
+			'failed before')
+	FROM made
+)
+SELECT count(*) FROM made;
+
 -- :name jobs_overdue
 -- Waited longer for a CSR than $2 seconds, or for approval than $3: over, and
 -- not tried again.

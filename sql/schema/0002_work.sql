@@ -53,6 +53,8 @@ CREATE INDEX jobs_unbound ON jobs (certificate_id)
 	WHERE status = 'AwaitingCSR' AND agent_id IS NULL;
 CREATE INDEX jobs_retry ON jobs (scheduled_at)
 	WHERE status = 'Failed' AND attempts < max_attempts;
+CREATE INDEX jobs_undeployed ON jobs (completed_at)
+	WHERE type = 'Deployment' AND status = 'Failed';
 CREATE INDEX jobs_waiting ON jobs (status_at)
 	WHERE status IN ('AwaitingCSR', 'AwaitingApproval', 'Running');
 -- Nobody, and no two workers, can ask for the same work twice.
