@@ -144,16 +144,20 @@ arena_strdup(struct arena *a, const char *s)
 char *
 arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+	struct block *b = a->head;
+	size_t room = b->size - b->used;
 	va_list again;
 	char *out;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	/* Where it will be, if it fits: most texts are short. */
+	n = vsnprintf((char *)b->data + b->used, room, fmt, ap);
 	if (n < 0)
 		abort();
 	out = arena_alloc(a, (size_t)n + 1);
-	vsnprintf(out, (size_t)n + 1, fmt, again);
+	if ((size_t)n >= room)
+		vsnprintf(out, (size_t)n + 1, fmt, again);
 	va_end(again);
 	return out;
 }

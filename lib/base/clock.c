@@ -176,7 +176,8 @@ rfc3339_parse(const char *text, int64_t *at, struct err *e)
 	if (t < days_from_civil(1, 1, 1) * 86400 ||
 	    t >= days_from_civil(10000, 1, 1) * 86400)
 		goto bad;
-	*at = y == 1 && mo == 1 && d == 1 ? 0 : t;
+	/* All of the first day of year 1 is "unset", in whatever zone. */
+	*at = t < days_from_civil(1, 1, 2) * 86400 ? 0 : t;
 	return 0;
 bad:
 	return err_set(e, E_INVALID, "\"%.64s\" is not an RFC 3339 time", text);

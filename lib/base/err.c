@@ -61,22 +61,31 @@ err_detail(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+/* ADD behind TEXT, as much of it as fits into SIZE octets. */
+static void
+append(char *text, size_t size, const char *add)
+{
+	size_t n = strlen(text), len = strlen(add);
+
+	if (len > size - 1 - n)
+		len = size - 1 - n;
+	memcpy(text + n, add, len);
+	text[n + len] = '\0';
+}
+
 int
 err_prefix(struct err *e, const char *fmt, ...)
 {
 	char old[sizeof(e->msg)];
 	va_list ap;
-	size_t n;
 
 	memcpy(old, e->msg, sizeof(old));
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	n = strlen(e->msg);
 	/* What does not fit is cut at the end. */
-	strncat(e->msg, ": ", sizeof(e->msg) - 1 - n);
-	n = strlen(e->msg);
-	strncat(e->msg, old, sizeof(e->msg) - 1 - n);
+	append(e->msg, sizeof(e->msg), ": ");
+	append(e->msg, sizeof(e->msg), old);
 	one_line(e->msg);
 	return -1;
 }

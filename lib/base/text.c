@@ -9,6 +9,8 @@
 #include "base/arena.h"
 #include "base/clock.h"
 
+enum { UUID_LEN = 36 };
+
 char *
 hex_encode(struct arena *a, const void *p, size_t len)
 {
@@ -105,15 +107,21 @@ base64url_decode(struct arena *a, const char *s, struct bytes *out)
 char *
 uuid4(struct arena *a)
 {
+	char *out = arena_alloc(a, UUID_LEN + 1), *o = out;
 	unsigned char u[16];
-	char *h;
+	const char *h;
 
 	random_bytes(u, sizeof(u));
 	u[6] = (unsigned char)((u[6] & 0x0f) | 0x40);
 	u[8] = (unsigned char)((u[8] & 0x3f) | 0x80);
 	h = hex_encode(a, u, sizeof(u));
-	return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", h, h + 8, h + 12,
-	    h + 16, h + 20);
+	for (size_t i = 0; i < 2 * sizeof(u); i++) {
+		if (i == 8 || i == 12 || i == 16 || i == 20)
+			*o++ = '-';
+		*o++ = h[i];
+	}
+	*o = '\0';
+	return out;
 }
 
 char *

@@ -16,14 +16,21 @@ enum { KEPT_MEMORY = 1024 * 1024 };	/* octets, from request to request */
 
 const char web_any_actor[] = "(any actor)";
 
+enum { STOP_S = 5 };
+
 static volatile sig_atomic_t stopping;
 
+/*
+ * A signal that comes just before accept() does not end it: the alarm does.
+ * It gives a request that is being answered that long.
+ */
 static void
 on_stop(int sig)
 {
 	(void)sig;
 	stopping = 1;
 	FCGX_ShutdownPending();
+	alarm(STOP_S);
 }
 
 /* Of every reply; one text, because nothing in them varies. */
@@ -196,6 +203,7 @@ serve(const struct responder *responder, const struct settings *set)
 	/* A reply's memory is wanted again by the next one. */
 	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
 	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGALRM, &stop, NULL);
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGUSR1, &stop, NULL);	/* what FastCGI managers send */
 	signal(SIGPIPE, SIG_IGN);

@@ -16,17 +16,20 @@ segment_ends(const char *p)
 	return *p == '/' || *p == '\0';
 }
 
-/* Segment by segment; a path may have several slashes between two. */
-static bool
+/*
+ * How many parameters PATH has by PATTERN, -1 if it does not fit: segment by
+ * segment, because a path may have several slashes between two.
+ */
+static int
 path_fits(const char *pattern, const char *path, struct match *m)
 {
-	size_t n = 0;
+	int n = 0;
 
 	for (;;) {
 		pattern = skip_slashes(pattern);
 		path = skip_slashes(path);
 		if (*pattern == '\0' || *path == '\0')
-			return *pattern == *path;
+			return *pattern == *path ? n : -1;
 		if (*pattern == '{') {
 			m->param[n] = path;
 			m->param_len[n] = strcspn(path, "/");
@@ -39,7 +42,7 @@ path_fits(const char *pattern, const char *path, struct match *m)
 			path++;
 		}
 		if (!segment_ends(pattern) || !segment_ends(path))
-			return false;
+			return -1;
 	}
 }
 
@@ -48,11 +51,12 @@ route_match(const struct route *const *tables, enum web_method method,
     const char *path)
 {
 	struct match m = { 0 }, try;
+	int n;
 
 	for (; *tables != NULL; tables++)
 		for (const struct route *r = *tables; r->path != NULL; r++) {
-			try = (struct match){ 0 };
-			if (!path_fits(r->path, path, &try))
+			n = path_fits(r->path, path, &try);
+			if (n < 0)
 				continue;
 			m.path_known = true;
 			m.methods |= 1u << r->method;
@@ -61,9 +65,10 @@ route_match(const struct route *const *tables, enum web_method method,
 			if (r->method != method || m.route != NULL)
 				continue;
 			m.route = r;
-			memcpy(m.param, try.param, sizeof(m.param));
-			memcpy(m.param_len, try.param_len,
-			    sizeof(m.param_len));
+			for (int i = 0; i < n; i++) {
+				m.param[i] = try.param[i];
+				m.param_len[i] = try.param_len[i];
+			}
 		}
 	return m;
 }

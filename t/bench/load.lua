@@ -4,7 +4,7 @@
 --
 -- Prints one line for t/bench/run to read:
 --	requests microseconds p50 p99 max refused broken
--- of which refused counts the answers of 400 and above, broken what the connections
+-- refused counts the answers of 400 and above, broken what connections
 -- suffered.
 
 local AGENTS, VARIANTS = 1000, 4096
