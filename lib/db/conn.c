@@ -12,7 +12,8 @@
 
 enum {
 	REPLY_TIMEOUT_MS = 35000,	/* beyond statement_timeout */
-	RETRY_US = 250000,		/* between two attempts to connect */
+	RETRY_SHARE = 10,		/* attempts take a tenth of the time */
+	RETRY_MAX_US = 250000,		/* between two attempts to connect */
 };
 
 struct db *
@@ -78,6 +79,19 @@ on_notice(void *arg, const char *text)
 	log_debug("database notice", "text", text, NULL);
 }
 
+/*
+ * An attempt has failed that began at BEGUN.  A server that refuses at once
+ * may be asked again at once; one that does not answer may not.
+ */
+static void
+put_off(struct db *db, int64_t begun)
+{
+	int64_t now = mono_us(), wait = RETRY_SHARE * (now - begun);
+
+	db_drop(db);
+	db->retry_at = now + (wait < RETRY_MAX_US ? wait : RETRY_MAX_US);
+}
+
 int
 db_connect(struct db *db, struct err *e)
 {
@@ -88,11 +102,12 @@ db_connect(struct db *db, struct err *e)
 	    "-c idle_in_transaction_session_timeout=60s "
 	    "-c default_transaction_isolation=read\\ committed",
 	    "5", "UTF8", NULL };
+	int64_t begun = mono_us();
 
 	if (db->conn != NULL && !lost(db))
 		return 0;
 	db_drop(db);
-	if (mono_us() < db->retry_at)
+	if (begun < db->retry_at)
 		return err_set(e, E_UNAVAILABLE,
 		    "the database cannot be reached");
 	db->conn = PQconnectdbParams(keys, values, 1);
@@ -103,8 +118,7 @@ db_connect(struct db *db, struct err *e)
 	}
 	err_set(e, E_UNAVAILABLE, "the database cannot be reached");
 	err_detail(e, "%s", PQerrorMessage(db->conn));
-	db_drop(db);
-	db->retry_at = mono_us() + RETRY_US;
+	put_off(db, begun);
 	return -1;
 }
 
@@ -243,13 +257,14 @@ prepare_all(struct db *db, struct err *e)
 int
 db_ready(struct db *db, struct err *e)
 {
+	int64_t begun = mono_us();
+
 	if (db_connect(db, e) < 0)
 		return -1;
 	if (db->prepared)
 		return 0;
 	if (check_schema(db, e) < 0 || prepare_all(db, e) < 0) {
-		db_drop(db);
-		db->retry_at = mono_us() + RETRY_US;
+		put_off(db, begun);
 		return -1;
 	}
 	db->prepared = true;
