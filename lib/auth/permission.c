@@ -31,6 +31,8 @@ static const struct permission {
 	{ "cert.pickup", AGENT },
 	{ "cert.read", ANY },
 	{ "cert.revoke", ANY },
+	{ "crl.admin", ADMIN },
+	{ "est.admin", ADMIN },
 	{ "issuer.delete", ADMIN },
 	{ "issuer.edit", ANY },
 	{ "issuer.read", ANY },

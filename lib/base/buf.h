@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/util.h"
+
 struct arena;
 
 struct buf {
@@ -18,6 +20,13 @@ struct buf {
 
 /* More memory, so that N more octets fit. */
 void buf_grow(struct buf *b, size_t n);
+
+/* The content, borrowed from B. */
+static inline struct bytes
+buf_bytes(const struct buf *b)
+{
+	return (struct bytes){ (const unsigned char *)b->p, b->len };
+}
 
 /* Room for N more octets at the end, to be counted by the caller in b->len. */
 static inline char *

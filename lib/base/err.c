@@ -101,3 +101,23 @@ err_reason(enum err_code code)
 {
 	return codes[code].reason;
 }
+
+const char *
+status_reason(int status)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} others[] = {
+		{ 201, "Created" }, { 202, "Accepted" },
+		{ 204, "No Content" }, { 304, "Not Modified" },
+	};
+
+	for (size_t i = 0; i < E__MAX; i++)
+		if (codes[i].status == status)
+			return codes[i].reason;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (others[i].status == status)
+			return others[i].reason;
+	return "Unknown";
+}

@@ -19,7 +19,9 @@
 	X(TOO_LARGE,	413, "Content Too Large")		\
 	X(UNPROCESSABLE, 422, "Unprocessable Content")		\
 	X(RATE_LIMITED,	429, "Too Many Requests")		\
+	X(UNSUPPORTED,	415, "Unsupported Media Type")		\
 	X(INTERNAL,	500, "Internal Server Error")		\
+	X(NOT_IMPLEMENTED, 501, "Not Implemented")		\
 	X(UPSTREAM,	502, "Bad Gateway")			\
 	X(UNAVAILABLE,	503, "Service Unavailable")		\
 	X(TIMEOUT,	504, "Gateway Timeout")
@@ -53,5 +55,8 @@ int err_prefix(struct err *e, const char *fmt, ...)
 /* HTTP status and reason phrase of CODE; 200 "OK" for E_OK. */
 int err_status(enum err_code code);
 const char *err_reason(enum err_code code);
+
+/* The reason phrase of an HTTP status, errors or not. */
+const char *status_reason(int status);
 
 #endif

@@ -145,9 +145,10 @@ dir_len(const char *path)
 	return slash != NULL ? (size_t)(slash - path) + 1 : 0;
 }
 
-int
-file_write(const char *path, const void *p, size_t len, mode_t mode,
-    struct err *e)
+/* CHANGED: two instants for utimensat(), or NULL for now. */
+static int
+replace(const char *path, const void *p, size_t len, mode_t mode,
+    const struct timespec *changed, struct err *e)
 {
 	const struct file_attr attr = { mode, FILE_KEEP, FILE_KEEP };
 	struct arena *a = arena_new();
@@ -160,12 +161,34 @@ file_write(const char *path, const void *p, size_t len, mode_t mode,
 	tmp = arena_printf(a, "%.*s.%s%s%s", (int)d, path, path + d, tmp_mark,
 	    hex_encode(a, r, sizeof(r)));
 	rc = file_create(tmp, p, len, &attr, e);
-	if (rc == 0 && file_rename(tmp, path, e) < 0) {
+	if (rc == 0 && changed != NULL &&
+	    utimensat(AT_FDCWD, tmp, changed, AT_SYMLINK_NOFOLLOW) < 0)
+		rc = fail(e, "date", tmp);
+	if (rc == 0)
+		rc = file_rename(tmp, path, e);
+	if (rc < 0)
 		unlink(tmp);
-		rc = -1;
-	}
 	arena_free(a);
 	return rc;
+}
+
+int
+file_write(const char *path, const void *p, size_t len, mode_t mode,
+    struct err *e)
+{
+	return replace(path, p, len, mode, NULL, e);
+}
+
+int
+file_write_dated(const char *path, const void *p, size_t len, mode_t mode,
+    int64_t changed_ns, struct err *e)
+{
+	const struct timespec at = {
+		.tv_sec = changed_ns / 1000000000,
+		.tv_nsec = changed_ns % 1000000000,
+	}, changed[2] = { at, at };
+
+	return replace(path, p, len, mode, changed, e);
 }
 
 int

@@ -46,6 +46,10 @@ int file_create(const char *path, const void *p, size_t len,
 int file_write(const char *path, const void *p, size_t len, mode_t mode,
     struct err *e);
 
+/* The same, and the file is dated CHANGED_NS, nanoseconds UTC. */
+int file_write_dated(const char *path, const void *p, size_t len, mode_t mode,
+    int64_t changed_ns, struct err *e);
+
 /* Rename and sync the directory of TO. */
 int file_rename(const char *from, const char *to, struct err *e);
 

@@ -10,12 +10,15 @@
 #include "base/text.h"
 
 static int
-check_mode(const char *path, const struct stat *st, struct err *e)
+check_private(const char *path, const struct stat *st, struct err *e)
 {
-	if ((st->st_mode & 077) == 0)
-		return 0;
-	return err_set(e, E_INVALID, "%s is open to group or others "
-	    "(mode %04o)", path, (unsigned)st->st_mode & 07777);
+	if ((st->st_mode & 077) != 0)
+		return err_set(e, E_INVALID, "%s is open to group or others "
+		    "(mode %04o)", path, (unsigned)st->st_mode & 07777);
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return err_set(e, E_INVALID, "%s belongs to another user "
+		    "(%u)", path, (unsigned)st->st_uid);
+	return 0;
 }
 
 int
@@ -26,7 +29,7 @@ private_read(struct arena *a, const char *path, size_t max,
 
 	/* Asked by name: who can put another file there owns this one. */
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	    check_mode(path, &st, e) < 0)
+	    check_private(path, &st, e) < 0)
 		return -1;
 	return file_read(a, path, max, out, e);
 }
@@ -43,7 +46,7 @@ private_dir(const char *path, struct err *e)
 		    path, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(e, E_INVALID, "%s is not a directory", path);
-	return check_mode(path, &st, e);
+	return check_private(path, &st, e);
 }
 
 bool

@@ -14,12 +14,13 @@
 struct arena;
 struct err;
 
-/* file_read(), but E_INVALID if the file is open to group or others. */
+/* file_read(), but E_INVALID if the file is open to group or others, or
+ * belongs to another user than us and root. */
 int private_read(struct arena *a, const char *path, size_t max,
     struct bytes *out, struct err *e);
 
 /* Make directory PATH, 0700, unless it is there; E_INVALID if it is open to
- * group or others. */
+ * others, as above. */
 int private_dir(const char *path, struct err *e);
 
 /* True if PATH names anything. */

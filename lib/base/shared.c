@@ -1,21 +1,17 @@
 #include "base/shared.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/mapped.h"
 #include "base/util.h"
 
 enum {
 	BUCKETS = 65536,	/* a power of two */
 	PROBES = 8,
-	LAYOUT = 1,		/* grows when struct shared changes */
+	TALLIES = 4096,		/* a power of two */
+	LAYOUT = 2,		/* grows when struct shared changes */
 };
 
 /*
@@ -27,30 +23,23 @@ struct bucket {
 	_Atomic int64_t full_at;	/* monotonic microseconds */
 };
 
+struct tally {
+	_Atomic uint64_t key;		/* 0: free; never given up once taken */
+	_Atomic int64_t n;
+};
+
 struct shared {
 	_Atomic int64_t counters[COUNT__MAX];
 	struct bucket buckets[BUCKETS];
+	struct tally tallies[TALLIES];
 };
 
+/* A new file is all zeros, which is a valid start. */
 struct shared *
 shared_open(const char *run_dir, struct err *e)
 {
-	char path[512];
-	void *p = MAP_FAILED;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/certctl.shared.%d", run_dir, LAYOUT);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
-	/* A new file is all zeros, which is a valid start. */
-	if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) == 0)
-		p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
-		    MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		err_set(e, E_INVALID, "%s: %s (see CERTCTL_RUN_DIR)", path,
-		    strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return p == MAP_FAILED ? NULL : p;
+	return mapped_open(run_dir, "shared", LAYOUT, sizeof(struct shared),
+	    MAPPED_BY_GROUP, e);
 }
 
 void
@@ -70,6 +59,45 @@ int64_t
 shared_counted(const struct shared *s, enum counter c)
 {
 	return atomic_load_explicit(&s->counters[c], memory_order_relaxed);
+}
+
+/* The tally of KEY, taken for it if it has none and MAKE; NULL if not. */
+static struct tally *
+tally_of(struct shared *s, uint64_t key, bool make)
+{
+	struct tally *t;
+	uint64_t was;
+
+	for (unsigned i = 0; i < TALLIES; i++) {
+		t = &s->tallies[(key + i) & (TALLIES - 1)];
+		was = atomic_load(&t->key);
+		if (was == 0 && !make)
+			return NULL;
+		if (was == 0 && atomic_compare_exchange_strong(&t->key, &was,
+		    key))
+			return t;
+		if (was == key)
+			return t;
+	}
+	return NULL;
+}
+
+void
+shared_tally(struct shared *s, uint64_t key)
+{
+	struct tally *t = tally_of(s, key, true);
+
+	if (t != NULL)
+		atomic_fetch_add_explicit(&t->n, 1, memory_order_relaxed);
+}
+
+int64_t
+shared_tallied(struct shared *s, uint64_t key)
+{
+	struct tally *t = tally_of(s, key, false);
+
+	return t == NULL ? 0 :
+	    atomic_load_explicit(&t->n, memory_order_relaxed);
 }
 
 static struct bucket *
@@ -129,6 +157,27 @@ shared_take(struct shared *s, uint64_t key, double rate, int64_t burst)
 			return false;
 	} while (!atomic_compare_exchange_weak(&b->full_at, &was, full));
 	return true;
+}
+
+int64_t
+shared_wait_s(struct shared *s, uint64_t key, double rate, int64_t burst)
+{
+	int64_t now = mono_us(), full_at, step, room;
+	struct bucket *b;
+
+	step = bounded_us(1e6 / rate);
+	room = bounded_us(1e6 / rate * (double)burst);
+	for (unsigned i = 0; i < PROBES; i++) {
+		b = &s->buckets[(key + i) & (BUCKETS - 1)];
+		if (atomic_load(&b->key) != key)
+			continue;
+		full_at = atomic_load(&b->full_at);
+		if (full_at < now || full_at > now + room + 60000000 ||
+		    full_at + step <= now + room)
+			return 0;
+		return (full_at + step - now - room) / 1000000 + 1;
+	}
+	return 0;
 }
 
 bool

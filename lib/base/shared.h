@@ -33,6 +33,17 @@ int64_t shared_counted(const struct shared *s, enum counter c);
  */
 bool shared_take(struct shared *s, uint64_t key, double rate, int64_t burst);
 
+/* Seconds until shared_take() would say yes, 0 if it would now; RATE > 0. */
+int64_t shared_wait_s(struct shared *s, uint64_t key, double rate,
+    int64_t burst);
+
+/*
+ * Count what has a name of its own: KEY is its hash.  There is room for a few
+ * thousand of them, for names that come from the configuration.
+ */
+void shared_tally(struct shared *s, uint64_t key);
+int64_t shared_tallied(struct shared *s, uint64_t key);
+
 /* Could the holder of KEY?  Takes nothing. */
 bool shared_has(struct shared *s, uint64_t key, double rate, int64_t burst);
 

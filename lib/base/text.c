@@ -53,11 +53,14 @@ hex_decode(const char *s, size_t len, unsigned char *out)
 	return true;
 }
 
-static const char b64url[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-char *
-base64url_encode(struct arena *a, const void *p, size_t len)
+static const char b64[] = ALNUM "+/";
+static const char b64url[] = ALNUM "-_";
+
+static char *
+encode(struct arena *a, const char *alphabet, bool pad, const void *p,
+    size_t len)
 {
 	const unsigned char *in = p;
 	char *out = arena_alloc(a, (len + 2) / 3 * 4 + 1), *o = out;
@@ -67,41 +70,75 @@ base64url_encode(struct arena *a, const void *p, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		acc = acc << 8 | in[i];
 		for (bits += 8; bits >= 6; bits -= 6)
-			*o++ = b64url[acc >> (bits - 6) & 63];
+			*o++ = alphabet[acc >> (bits - 6) & 63];
 	}
 	if (bits > 0)
-		*o++ = b64url[acc << (6 - bits) & 63];
+		*o++ = alphabet[acc << (6 - bits) & 63];
+	while (pad && (o - out) % 4 != 0)
+		*o++ = '=';
 	*o = '\0';
 	return out;
 }
 
-bool
-base64url_decode(struct arena *a, const char *s, struct bytes *out)
+/* Digits up to the padding, SKIP between them; only padding and SKIP behind. */
+static bool
+decode(struct arena *a, const char *alphabet, const char *skip, const char *s,
+    size_t len, struct bytes *out)
 {
-	size_t len = strcspn(s, "=");
-	unsigned char *p = arena_alloc(a, len * 3 / 4 + 1), *o = p;
-	size_t pad = strspn(s + len, "=");
+	unsigned char *p = arena_alloc(a, len / 4 * 3 + 3), *o = p;
+	size_t digits = 0, padding = 0, i;
 	uint32_t acc = 0;
 	int bits = 0;
 
-	if (s[len + pad] != '\0' || len % 4 == 1 || pad > 2 ||
-	    (pad > 0 && (len + pad) % 4 != 0))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		const char *d = strchr(b64url, s[i]);
+	for (i = 0; i < len && s[i] != '='; i++) {
+		const char *d = s[i] != '\0' ? strchr(alphabet, s[i]) : NULL;
 
-		if (d == NULL)
-			return false;
-		acc = acc << 6 | (uint32_t)(d - b64url);
+		if (d == NULL) {
+			if (s[i] == '\0' || strchr(skip, s[i]) == NULL)
+				return false;
+			continue;
+		}
+		digits++;
+		acc = acc << 6 | (uint32_t)(d - alphabet);
 		bits += 6;
 		if (bits >= 8) {
 			bits -= 8;
 			*o++ = (unsigned char)(acc >> bits);
 		}
 	}
+	for (; i < len; i++) {
+		if (s[i] != '=' && (s[i] == '\0' || strchr(skip, s[i]) == NULL))
+			return false;
+		padding += s[i] == '=';
+	}
 	out->p = p;
 	out->len = (size_t)(o - p);
-	return true;
+	return digits % 4 != 1 && (padding == 0 ||
+	    (padding <= 2 && (digits + padding) % 4 == 0));
+}
+
+char *
+base64_encode(struct arena *a, const void *p, size_t len)
+{
+	return encode(a, b64, true, p, len);
+}
+
+bool
+base64_decode(struct arena *a, const char *s, size_t len, struct bytes *out)
+{
+	return decode(a, b64, " \t\r\n", s, len, out);
+}
+
+char *
+base64url_encode(struct arena *a, const void *p, size_t len)
+{
+	return encode(a, b64url, false, p, len);
+}
+
+bool
+base64url_decode(struct arena *a, const char *s, struct bytes *out)
+{
+	return decode(a, b64url, "", s, strlen(s), out);
 }
 
 char *

@@ -21,6 +21,14 @@ char *base64url_encode(struct arena *a, const void *p, size_t len);
 /* base64url with all of its padding or none; false if malformed. */
 bool base64url_decode(struct arena *a, const char *s, struct bytes *out);
 
+/* base64 (RFC 4648 section 4), white space and missing padding tolerated;
+ * false if malformed. */
+bool base64_decode(struct arena *a, const char *s, size_t len,
+    struct bytes *out);
+
+/* base64 in one line, in A. */
+char *base64_encode(struct arena *a, const void *p, size_t len);
+
 /* A random UUID, version 4 (RFC 9562 section 5.4). */
 char *uuid4(struct arena *a);
 

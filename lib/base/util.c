@@ -41,6 +41,21 @@ const_time_eq(const void *a, const void *b, size_t len)
 	return diff == 0;
 }
 
+/* BUF, of which N octets are used, with room for CAP; NULL leaves it.  Not
+ * realloc(): what that frees may be a key. */
+static char *
+enlarge(char *buf, size_t n, size_t cap)
+{
+	char *grown = malloc(cap + 1);
+
+	if (grown == NULL)
+		return NULL;
+	memcpy(grown, buf, n);
+	wipe(buf, n);
+	free(buf);
+	return grown;
+}
+
 int
 read_fd(int fd, size_t max, char **out, size_t *len)
 {
@@ -65,7 +80,7 @@ read_fd(int fd, size_t max, char **out, size_t *len)
 		if (n < cap)
 			continue;
 		cap *= 2;
-		grown = realloc(buf, cap + 1);
+		grown = enlarge(buf, n, cap);
 		if (grown == NULL) {
 			got = -1;
 			break;
@@ -73,6 +88,7 @@ read_fd(int fd, size_t max, char **out, size_t *len)
 		buf = grown;
 	}
 	if (got < 0) {
+		wipe(buf, n);
 		free(buf);
 		return -1;
 	}

@@ -15,6 +15,12 @@ struct bytes {
 	size_t len;
 };
 
+static inline bool
+bytes_eq(struct bytes a, struct bytes b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
 /* An ordered list of texts; V and its strings live in an arena. */
 struct texts {
 	const char **v;

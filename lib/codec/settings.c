@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "codec/settings_value.h"
 #include "codec/yaml.h"
 
 extern char **environ;
@@ -23,7 +24,11 @@ extern char **environ;
 	  .off = offsetof(struct settings, m), .doc = text,		\
 	  FIELD_MORE(__VA_ARGS__) }
 
-enum { YEAR_S = 366 * 86400 };
+enum {
+	YEAR_S = 366 * 86400,
+	SOCKET_PATH_MAX = 107,	/* of a unix socket, unix(7) */
+	BASE_URL_MAX = 200,
+};
 
 const struct field settings_fields[] = {
 	S(database_url, "DATABASE_URL", TEXT, F_SECRET,
@@ -69,6 +74,42 @@ const struct field settings_fields[] = {
 	S(ca_key_path, "CA_KEY_PATH", TEXT, 0, "and its key"),
 	S(pki_base_url, "PKI_BASE_URL", TEXT, 0, "http:// address of "
 	    "/.well-known/pki, written into certificates; empty: none is"),
+	S(crl_dir, "CRL_DIR", TEXT, 0, "directory of finished CRLs, which the "
+	    "web server serves as files; empty: they are only in the database"),
+	S(crl_generation_interval, "CRL_GENERATION_INTERVAL", DURATION, 0,
+	    "between two CRLs of a CA without a revocation", YEAR_S, 60),
+	S(crl_validity, "CRL_VALIDITY", DURATION, 0,
+	    "from thisUpdate to nextUpdate", YEAR_S, 300),
+	S(crl_overlap, "CRL_OVERLAP", DURATION, 0,
+	    "a new CRL comes at least this long before nextUpdate",
+	    YEAR_S, 60),
+	S(crl_debounce, "CRL_DEBOUNCE", DURATION, 0, "wait for more "
+	    "revocations before a new CRL; compromises do not wait", 3600, 0),
+	S(crl_shard_entries, "CRL_SHARD_ENTRIES", INT, 0, "entries past which "
+	    "a CRL is cut into shards; 0: never", 100000000, 0),
+	S(ocsp_rate_limit_per_ip_min, "OCSP_RATE_LIMIT_PER_IP_MIN", INT, 0,
+	    "OCSP requests a minute and address; 0: no limit",
+	    1000000000, 0),
+	S(ocsp_responder_validity, "OCSP_RESPONDER_VALIDITY", DURATION, 0,
+	    "life of an OCSP responder's certificate", YEAR_S, 3600),
+	S(ocsp_responder_rotation_grace, "OCSP_RESPONDER_ROTATION_GRACE",
+	    DURATION, 0, "it is replaced so long before its end", YEAR_S, 60),
+	S(crl_delta, "CRL_DELTA", BOOL, 0, "publish delta CRLs too"),
+	S(signer_socket, "SIGNER_SOCKET", TEXT, 0, "socket of certctl-signer; "
+	    "empty: signer.sock in the run directory"),
+	S(signer_allow, "SIGNER_ALLOW", TEXTS, 0, "users that may ask "
+	    "certctl-signer, beside its own and root: USER, or USER:KIND+KIND "
+	    "of certificate, ca, ocsp, crl"),
+	S(signer_key_dirs, "SIGNER_KEY_DIRS", TEXTS, 0, "directories of CA "
+	    "keys that certctl-signer did not make"),
+	S(signer_pkcs11_module, "SIGNER_PKCS11_MODULE", TEXT, 0,
+	    "PKCS#11 library; empty: those p11-kit knows"),
+	S(signer_pin_file, "SIGNER_PIN_FILE", TEXT, 0, "file with the PIN of "
+	    "tokens whose URI names no pin-source"),
+	S(est_enabled, "EST_ENABLED", BOOL, 0,
+	    "serve EST (RFC 7030) below /.well-known/est"),
+	S(est_profiles, "EST_PROFILES", TEXTS, 0, "labels of the EST "
+	    "profiles; empty: one profile without a label"),
 	S(renewal_check_interval, "SCHEDULER_RENEWAL_CHECK_INTERVAL", DURATION,
 	    0, "between two renewal checks", YEAR_S, 60),
 	S(job_processor_interval, "SCHEDULER_JOB_PROCESSOR_INTERVAL",
@@ -107,6 +148,13 @@ static const struct settings defaults = {
 	.rate_limit_rps = 50,
 	.rate_limit_burst = 100,
 	.keygen_mode = "agent",
+	.ocsp_rate_limit_per_ip_min = 1000,
+	.ocsp_responder_validity = 30 * 86400,
+	.ocsp_responder_rotation_grace = 7 * 86400,
+	.crl_generation_interval = 3600,
+	.crl_validity = 24 * 3600,
+	.crl_overlap = 2 * 3600,
+	.crl_debounce = 2,
 	.renewal_check_interval = 3600,
 	.job_claim_limit = 8,
 	.renewal_concurrency = 4,
@@ -123,7 +171,8 @@ static const char *const foreign[] = {
 	PREFIX "CONFIG_FILE", PREFIX "SERVER_URL", PREFIX "API_KEY",
 	PREFIX "SERVER_CA_BUNDLE_PATH", PREFIX "SERVER_TLS_INSECURE_SKIP_VERIFY",
 	PREFIX "AGENT_ID", PREFIX "AGENT_NAME", PREFIX "KEY_DIR",
-	PREFIX "DISCOVERY_DIRS",
+	PREFIX "DISCOVERY_DIRS", PREFIX "EST_URL", PREFIX "EST_USER",
+	PREFIX "EST_PASSWORD",
 };
 
 static bool
@@ -154,8 +203,7 @@ in_bounds(const struct field *f, int64_t v, struct err *e)
 }
 
 static int
-set_bool(const struct field *f, const char *v, struct settings *s,
-    struct err *e)
+set_bool(const struct field *f, const char *v, void *s, struct err *e)
 {
 	static const struct {
 		const char *text;
@@ -174,8 +222,7 @@ set_bool(const struct field *f, const char *v, struct settings *s,
 }
 
 static int
-set_real(const struct field *f, const char *v, struct settings *s,
-    struct err *e)
+set_real(const struct field *f, const char *v, void *s, struct err *e)
 {
 	char *end;
 	double d;
@@ -191,9 +238,9 @@ set_real(const struct field *f, const char *v, struct settings *s,
 	return 0;
 }
 
-static int
-set_value(struct arena *a, const struct field *f, const char *v,
-    struct settings *s, struct err *e)
+int
+setting_set(struct arena *a, const struct field *f, const char *v, void *s,
+    struct err *e)
 {
 	int64_t n;
 
@@ -235,8 +282,8 @@ set_named(struct arena *a, const char *name, const char *value,
 	if (blank(value))
 		return 0;
 	if (f != NULL)
-		return set_value(a, f, value, s, e);
-	if (is_foreign(name))
+		return setting_set(a, f, value, s, e);
+	if (is_foreign(name) || est_setting_keep(a, name, value, s))
 		return 0;
 	return err_set(e, E_INVALID, "unknown setting %s", name);
 }
@@ -251,7 +298,8 @@ load_file(struct arena *a, struct settings *s, struct err *e)
 
 	if (blank(path)) {
 		path = DEFAULT_FILE;
-		if (access(path, F_OK) != 0)
+		/* One that may not be read is not the same as none. */
+		if (access(path, F_OK) != 0 && errno == ENOENT)
 			return 0;
 	}
 	if (yaml_read_file(a, path, &pairs, &n, e) < 0)
@@ -282,6 +330,30 @@ load_environment(struct arena *a, struct settings *s, struct err *e)
 	return 0;
 }
 
+/* It stands in certificates for good, and paths are put behind it. */
+static int
+check_base_url(const char *url, struct err *e)
+{
+	static const char scheme[] = "http://";
+	size_t len = strlen(url);
+
+	/* RFC 5280 section 8: to fetch it one would have to trust a
+	 * certificate first. */
+	if (strncmp(url, scheme, strlen(scheme)) != 0)
+		return err_set(e, E_INVALID,
+		    "CERTCTL_PKI_BASE_URL must begin with http://");
+	if (len > BASE_URL_MAX || url[len - 1] == '/' ||
+	    url[strlen(scheme)] == '/' || strpbrk(url, "?#\"<>\\^`{|}") != NULL)
+		return err_set(e, E_INVALID, "CERTCTL_PKI_BASE_URL must name "
+		    "a host and may name a path, in %d characters at most: no "
+		    "\"/\" at the end, no query", BASE_URL_MAX);
+	for (; *url != '\0'; url++)
+		if (*url <= ' ' || *url > '~')
+			return err_set(e, E_INVALID, "CERTCTL_PKI_BASE_URL "
+			    "has a character that no URL has");
+	return 0;
+}
+
 /* What no single value shows. */
 static int
 check(const struct settings *s, struct err *e)
@@ -306,6 +378,20 @@ check(const struct settings *s, struct err *e)
 	if (blank(s->ca_cert_path) != blank(s->ca_key_path))
 		return err_set(e, E_INVALID, "CERTCTL_CA_CERT_PATH and "
 		    "CERTCTL_CA_KEY_PATH go together");
+	if (strlen(s->signer_socket) > SOCKET_PATH_MAX)
+		return err_set(e, E_INVALID, "CERTCTL_SIGNER_SOCKET must have "
+		    "at most %d octets", SOCKET_PATH_MAX);
+	if (s->crl_validity <= s->crl_generation_interval + s->crl_overlap)
+		return err_set(e, E_INVALID, "CERTCTL_CRL_VALIDITY must be "
+		    "longer than CERTCTL_CRL_GENERATION_INTERVAL and "
+		    "CERTCTL_CRL_OVERLAP together, or a CRL could end before "
+		    "the next one is there");
+	if (s->ocsp_responder_validity <= s->ocsp_responder_rotation_grace)
+		return err_set(e, E_INVALID, "CERTCTL_OCSP_RESPONDER_VALIDITY "
+		    "must be longer than "
+		    "CERTCTL_OCSP_RESPONDER_ROTATION_GRACE");
+	if (!blank(s->pki_base_url) && check_base_url(s->pki_base_url, e) < 0)
+		return -1;
 	if (s->rate_limit_enabled && s->rate_limit_rps == 0)
 		return err_set(e, E_INVALID, "CERTCTL_RATE_LIMIT_RPS of 0 "
 		    "would refuse everything: CERTCTL_RATE_LIMIT_ENABLED=false "
@@ -325,13 +411,17 @@ int
 settings_load(struct arena *a, struct settings *s, struct err *e)
 {
 	*s = defaults;
-	if (load_file(a, s, e) < 0 || load_environment(a, s, e) < 0)
+	if (load_file(a, s, e) < 0 || load_environment(a, s, e) < 0 ||
+	    est_settings_read(a, s, e) < 0)
 		return -1;
+	if (blank(s->signer_socket))
+		s->signer_socket = arena_printf(a, "%s/signer.sock",
+		    s->run_dir);
 	return check(s, e);
 }
 
 static void
-print_value(FILE *out, const struct field *f, const struct settings *s)
+print_value(FILE *out, const struct field *f, const void *s)
 {
 	const struct texts *t;
 
@@ -359,20 +449,29 @@ print_value(FILE *out, const struct field *f, const struct settings *s)
 }
 
 void
-settings_print(FILE *out, const struct settings *s)
+setting_print(FILE *out, const struct field *f, const void *obj)
 {
-	for (const struct field *f = settings_fields; f->name != NULL; f++) {
-		fprintf(out, "%s=", f->name);
-		if ((f->flags & F_SECRET) && !field_unset(f, s))
-			fputs("********", out);
-		else
-			print_value(out, f, s);
-		fputc('\n', out);
-	}
+	fputc('=', out);
+	if ((f->flags & F_SECRET) && !field_unset(f, obj))
+		fputs("********", out);
+	else
+		print_value(out, f, obj);
+	fputc('\n', out);
 }
 
 void
-settings_reference(FILE *out)
+settings_print(FILE *out, const struct settings *s)
+{
+	for (const struct field *f = settings_fields; f->name != NULL; f++) {
+		fputs(f->name, out);
+		setting_print(out, f, s);
+	}
+	est_settings_print(out, s);
+}
+
+void
+setting_describe(FILE *out, const char *prefix, const struct field *f,
+    const void *obj)
 {
 	static const char *const types[] = {
 		[FT_TEXT] = "text", [FT_TEXTS] = "list", [FT_INT] = "integer",
@@ -380,15 +479,20 @@ settings_reference(FILE *out)
 		[FT_REAL] = "number",
 	};
 
+	fprintf(out, "| `%s%s` | %s | ", prefix, f->name, types[f->type]);
+	if (field_unset(f, obj) && (f->type == FT_TEXT || f->type == FT_TEXTS))
+		fputs("empty", out);
+	else
+		print_value(out, f, obj);
+	fprintf(out, " | %s |\n", f->doc);
+}
+
+void
+settings_reference(FILE *out)
+{
 	fputs("| setting | type | default | meaning |\n|---|---|---|---|\n",
 	    out);
-	for (const struct field *f = settings_fields; f->name != NULL; f++) {
-		fprintf(out, "| `%s` | %s | ", f->name, types[f->type]);
-		if (field_unset(f, &defaults) &&
-		    (f->type == FT_TEXT || f->type == FT_TEXTS))
-			fputs("empty", out);
-		else
-			print_value(out, f, &defaults);
-		fprintf(out, " | %s |\n", f->doc);
-	}
+	for (const struct field *f = settings_fields; f->name != NULL; f++)
+		setting_describe(out, "", f, &defaults);
+	est_settings_reference(out);
 }

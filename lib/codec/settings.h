@@ -16,6 +16,20 @@
 struct arena;
 struct err;
 
+/* One EST profile: CERTCTL_EST_PROFILE_<NAME>_..., or CERTCTL_EST_... for
+ * the one without a label. */
+struct est_settings {
+	const char *label;		/* in its URLs; "" if it has none */
+	const char *issuer_id, *profile_id;
+	const char *enrollment_password;
+	struct texts allowed_auth_modes;
+	bool mtls_enabled, channel_binding_required;
+	const char *mtls_client_ca_trust_bundle_path;
+	int64_t rate_limit_per_principal_24h;
+	bool serverkeygen_enabled, csrattrs_template;
+	const char *owner_id, *team_id, *renewal_policy_id;
+};
+
 struct settings {
 	/* HTTP */
 	int64_t max_body_size;
@@ -39,6 +53,22 @@ struct settings {
 	/* issuing */
 	const char *keygen_mode, *ca_cert_path, *ca_key_path;
 	const char *pki_base_url;
+	/* revocation, seconds */
+	const char *crl_dir;
+	int64_t crl_generation_interval, crl_validity, crl_overlap;
+	int64_t crl_debounce, crl_shard_entries;
+	bool crl_delta;
+	int64_t ocsp_rate_limit_per_ip_min;
+	int64_t ocsp_responder_validity, ocsp_responder_rotation_grace;
+	/* signer */
+	const char *signer_socket, *signer_pkcs11_module, *signer_pin_file;
+	struct texts signer_allow, signer_key_dirs;
+	/* EST */
+	bool est_enabled;
+	struct texts est_profiles;	/* labels */
+	struct est_settings *est;	/* one each, and one without a label */
+	size_t n_est;
+	struct texts est_names, est_values;	/* as they came */
 	/* scheduler, seconds */
 	int64_t renewal_check_interval, job_processor_interval;
 	int64_t job_claim_limit, renewal_concurrency, retry_interval;

@@ -128,7 +128,8 @@ db_add_audited(struct db_batch *b, enum query q, const struct db_arg *args,
 	struct db_arg *all = arena_alloc(b->a, (n + n_call) * sizeof(*all));
 
 	check_args(&query_texts[q], n);
-	memcpy(all, args, n * sizeof(*all));
+	if (n > 0)
+		memcpy(all, args, n * sizeof(*all));
 	memcpy(all + n, call, n_call * sizeof(*all));
 	batch_push(b, arena_printf(b->a, "%s+audit", query_texts[q].name),
 	    NULL, all, n + n_call);

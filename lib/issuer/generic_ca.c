@@ -10,8 +10,10 @@
 #include "issuer/types.h"
 #include "sign/sign.h"
 #include "x509/ca.h"
+#include "x509/crl.h"
 #include "x509/digest.h"
 #include "x509/name.h"
+#include "x509/pem.h"
 #include "x509/tbs.h"
 
 enum {
@@ -51,6 +53,7 @@ static const struct field generic_ca_fields[] = {
 struct generic_ca {
 	struct arena *a;
 	const struct generic_ca_conf *conf;
+	const char *key_ref;
 	struct signer *signer;
 	struct ca *ca;
 };
@@ -139,7 +142,7 @@ make_root(struct generic_ca *g, const char **pem, struct err *e)
 
 	serial_new(t.serial);
 	if (tbs_make(g->a, &t, &tbs, e) < 0 ||
-	    sign_tbs(g->signer, g->a, tbs, true, &signature, e) < 0)
+	    sign_tbs(g->signer, g->a, tbs, SIGN_CA, &signature, e) < 0)
 		return -1;
 	der = cert_assemble(g->a, tbs, t.algorithm, signature);
 	if (cert_from_der(g->a, der.p, der.len, &cert, e) < 0)
@@ -189,12 +192,17 @@ open_self_signed(struct generic_ca *g, const struct issuer_env *env,
 	if (!safe_id(env->issuer_id))
 		return err_set(e, E_INVALID,
 		    "issuer id \"%.128s\" cannot name a file", env->issuer_id);
-	key = arena_printf(g->a, "%s/%s.key", dir, env->issuer_id);
+	/* The certificate lies here until it is stored, the key with the
+	 * signer. */
+	if (blank(env->ca_cert_pem) && private_dir(dir, e) < 0)
+		return -1;
+	key = arena_printf(g->a, "%s.key", env->issuer_id);
 	cert = arena_printf(g->a, "%s/%s.pem", dir, env->issuer_id);
 	/* A new key would be of no use to a CA that exists. */
 	if (blank(env->ca_cert_pem) && !file_exists(cert) &&
 	    sign_create_key(key, ca_key_type(g->conf), &made, e) < 0)
 		return -1;
+	g->key_ref = key;
 	g->signer = sign_open(key, e);
 	if (g->signer == NULL)
 		return -1;
@@ -205,7 +213,8 @@ open_self_signed(struct generic_ca *g, const struct issuer_env *env,
 static int
 open_files(struct generic_ca *g, const char **pem, struct err *e)
 {
-	g->signer = sign_open(g->conf->ca_key_path, e);
+	g->key_ref = g->conf->ca_key_path;
+	g->signer = sign_open(g->key_ref, e);
 	return g->signer == NULL ? -1 :
 	    read_ca(g, g->conf->ca_cert_path, pem, e);
 }
@@ -213,7 +222,6 @@ open_files(struct generic_ca *g, const char **pem, struct err *e)
 static int
 open_ca(struct generic_ca *g, const struct issuer_env *env, struct err *e)
 {
-	struct bytes ours, theirs;
 	const char *pem = NULL;
 
 	if ((blank(g->conf->ca_cert_path) ?
@@ -222,13 +230,11 @@ open_ca(struct generic_ca *g, const struct issuer_env *env, struct err *e)
 	g->ca = ca_from_pem(g->a, pem, e);
 	if (g->ca == NULL || ca_check_valid(g->ca, now_s(), e) < 0)
 		return -1;
-	ours = sign_spki(g->signer);
-	theirs = ca_spki_der(g->ca);
-	if (ours.len != theirs.len ||
-	    memcmp(ours.p, theirs.p, ours.len) != 0)
+	if (!bytes_eq(sign_spki(g->signer), ca_spki_der(g->ca)))
 		return err_set(e, E_INVALID,
 		    "the CA key does not belong to the CA certificate \"%s\"",
 		    ca_cert(g->ca)->subject);
+	sign_bind(g->signer, ca_cert(g->ca)->der);
 	return 0;
 }
 
@@ -308,8 +314,11 @@ set_locations(struct arena *a, const struct generic_ca *g,
 	t->ocsp_url = blank(conf->ocsp_url) ? args->aia_ocsp_url :
 	    conf->ocsp_url;
 	t->crl_urls = conf->crl_distribution_point_urls;
-	if (t->crl_urls.n == 0 && !blank(args->cdp_url))
-		texts_add(a, &t->crl_urls, args->cdp_url);
+	if (t->crl_urls.n > 0 || blank(args->cdp_url))
+		return;
+	texts_add(a, &t->crl_urls, args->cdp_sharded ? arena_printf(a,
+	    "%s/shard-%u", args->cdp_url, crl_shard(hex_encode(a, t->serial,
+	    sizeof(t->serial)))) : args->cdp_url);
 }
 
 static int
@@ -348,8 +357,11 @@ generic_ca_prepare(void *self, struct arena *a, const struct issue_args *args,
 	};
 	struct bytes tbs;
 
-	if (ca_check_valid(g->ca, args->now, e) < 0 ||
-	    set_subject(a, args, &t, e) < 0)
+	if (ca_check_valid(g->ca, args->now, e) < 0) {
+		e->code = E_UPSTREAM;	/* no fault of the request's */
+		return -1;
+	}
+	if (set_subject(a, args, &t, e) < 0)
 		return -1;
 	serial_new(t.serial);
 	t.key_usage = key_usage(args->csr, &t.ekus);
@@ -372,18 +384,20 @@ generic_ca_finish(void *self, struct arena *a, struct bytes tbs,
     struct issued *out, struct err *e)
 {
 	struct generic_ca *g = self;
-	struct bytes signature, der;
-	struct x509_cert cert;
+	struct tbs_info info;
+	struct bytes signature;
 
-	if (sign_tbs(g->signer, a, tbs, false, &signature, e) < 0)
+	if (tbs_read(a, tbs, &info, e) < 0 ||
+	    sign_tbs(g->signer, a, tbs, 0, &signature, e) < 0)
 		return -1;
-	der = cert_assemble(a, tbs, sign_algorithm(g->signer), signature);
 	/* What leaves here was seen to be right, not only meant to be. */
-	if (ca_read_issued(g->ca, a, der, &cert, e) < 0)
+	if (ca_check_signature(g->ca, tbs, signature, e) < 0)
 		return err_prefix(e, "the new certificate");
-	out->cert_pem = cert.pem;
+	out->der = cert_assemble(a, tbs, sign_algorithm(g->signer),
+	    signature);
+	out->cert_pem = pem_make(a, "CERTIFICATE", out->der);
 	out->chain_pem = arena_strdup(a, ca_pem(g->ca));
-	out->order_id = arena_printf(a, "local-%s", cert.serial);
+	out->order_id = arena_printf(a, "local-%s", info.serial);
 	return 0;
 }
 
@@ -393,6 +407,14 @@ generic_ca_cert(void *self)
 	struct generic_ca *g = self;
 
 	return ca_pem(g->ca);
+}
+
+static const char *
+generic_ca_key_ref(void *self)
+{
+	struct generic_ca *g = self;
+
+	return g->key_ref;
 }
 
 const struct issuer_type issuer_generic_ca = {
@@ -407,4 +429,5 @@ const struct issuer_type issuer_generic_ca = {
 	.prepare   = generic_ca_prepare,
 	.finish    = generic_ca_finish,
 	.ca_cert   = generic_ca_cert,
+	.key_ref   = generic_ca_key_ref,
 };

@@ -145,6 +145,12 @@ issuer_ca_cert(const struct issuer *i)
 	return i->type->ca_cert != NULL ? i->type->ca_cert(i->self) : NULL;
 }
 
+const char *
+issuer_key_ref(const struct issuer *i)
+{
+	return i->type->key_ref != NULL ? i->type->key_ref(i->self) : NULL;
+}
+
 static int
 cannot(const struct issuer *i, const char *what, struct err *e)
 {

@@ -44,6 +44,7 @@ struct issue_args {
 	const struct profile_rules *profile;	/* NULL: no rules */
 	/* Where the configuration names none; blank: left out. */
 	const char *aia_ocsp_url, *aia_issuer_url, *cdp_url;
+	bool cdp_sharded;		/* CDP_URL, then "/shard-<n>" */
 	int64_t now;
 };
 
@@ -57,6 +58,7 @@ struct issue_intent {
 
 struct issued {
 	const char *cert_pem;		/* leaf */
+	struct bytes der;		/* the same */
 	const char *chain_pem;		/* issuing CA and above, may be blank */
 	const char *order_id;
 };
@@ -64,7 +66,7 @@ struct issued {
 /* What the caller keeps for a connector between processes (CA certificate). */
 struct issuer_env {
 	const char *issuer_id;
-	const char *state_dir;		/* 0700; CA keys live below it */
+	const char *state_dir;		/* 0700; its CA certificate lives below it */
 	const char *ca_cert_pem;	/* stored earlier, or NULL */
 };
 
@@ -86,6 +88,8 @@ struct issuer_type {
 	    struct issued *out, struct err *e);
 	/* NULL if this CA keeps no certificate of its own here */
 	const char *(*ca_cert)(void *self);
+	/* What the key holder calls the CA key; NULL if there is none here */
+	const char *(*key_ref)(void *self);
 };
 
 /* The registry, NULL terminated, and the row called NAME or an alias of it
@@ -115,6 +119,9 @@ void issuer_close(struct issuer *i);
 
 /* PEM of the CA certificate this connector issues with, or NULL. */
 const char *issuer_ca_cert(const struct issuer *i);
+
+/* What the key holder calls its CA key, or NULL. */
+const char *issuer_key_ref(const struct issuer *i);
 
 /*
  * May CSR become a certificate under P (NULL: no rules)?  Fails closed:

@@ -153,16 +153,21 @@ check_name(const struct profile_rules *p, const struct san *s, struct err *e)
 
 /*
  * A common name that a client may take for the peer's name belongs with the
- * names (RFC 9525): an address, an e-mail address, a host name with a dot.
+ * names (RFC 9525): an address, an e-mail address, a host name with a dot, be
+ * it the last of an absolute name.
  */
 static void
 add_common_name(struct arena *a, const char *cn, struct sans *out)
 {
 	struct err ignored = { 0 };
 	struct san s;
+	size_t n;
 
-	if (blank(cn) || san_parse(a, cn, &s, &ignored) < 0 ||
-	    s.type == SAN_URI)
+	if (blank(cn))
+		return;
+	n = strlen(cn);
+	if (san_parse(a, cn[n - 1] != '.' ? cn : arena_strndup(a, cn, n - 1),
+	    &s, &ignored) < 0 || s.type == SAN_URI)
 		return;
 	if (s.type != SAN_DNS || strchr(cn, '.') != NULL)
 		sans_add(a, out, s);

@@ -165,8 +165,7 @@ same(const struct place *p)
 {
 	const struct standing *now = &p->now;
 
-	return now->exists && now->bytes.len == p->f->bytes.len &&
-	    memcmp(now->bytes.p, p->f->bytes.p, now->bytes.len) == 0 &&
+	return now->exists && bytes_eq(now->bytes, p->f->bytes) &&
 	    now->attr.mode == p->attr.mode &&
 	    (p->attr.uid == FILE_KEEP || p->attr.uid == now->attr.uid) &&
 	    (p->attr.gid == FILE_KEEP || p->attr.gid == now->attr.gid);

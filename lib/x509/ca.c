@@ -16,6 +16,7 @@ struct ca {
 	size_t n;
 	const char *pem;
 	struct bytes subject, spki, key_id;
+	const char *digest;		/* what its key signs; NULL: its own */
 };
 
 static int
@@ -30,6 +31,9 @@ check_one(const struct ca *c, size_t i, struct err *e)
 	if ((X509_get_key_usage(c->x[i]) & KU_KEY_CERT_SIGN) == 0)
 		return err_set(e, E_INVALID, "CA certificate \"%.256s\" may "
 		    "not sign certificates (keyCertSign)", name);
+	if (i == 0 && (X509_get_key_usage(c->x[i]) & KU_CRL_SIGN) == 0)
+		return err_set(e, E_INVALID, "CA certificate \"%.256s\" may "
+		    "not sign CRLs (cRLSign)", name);
 	if (below >= 0 && (size_t)below < i)
 		return err_set(e, E_INVALID, "CA certificate \"%.256s\" "
 		    "allows only %ld CAs below it", name, below);
@@ -82,6 +86,7 @@ read_key_id(struct arena *a, struct ca *c, struct err *e)
 static int
 read_issuing(struct arena *a, struct ca *c, struct err *e)
 {
+	struct key_scheme scheme;
 	unsigned char *der = NULL;
 	int n = i2d_X509_NAME(X509_get_subject_name(c->x[0]), &der);
 
@@ -91,6 +96,9 @@ read_issuing(struct arena *a, struct ca *c, struct err *e)
 	c->spki = ossl_take(a, der, n);
 	if (X509_NAME_entry_count(X509_get_subject_name(c->x[0])) == 0)
 		return err_set(e, E_INVALID, "the CA certificate has no name");
+	if (key_scheme_of(c->spki, &scheme, e) < 0)
+		return err_prefix(e, "CA certificate");
+	c->digest = scheme.digest;
 	return read_key_id(a, c, e);
 }
 
@@ -198,6 +206,20 @@ ca_check_names(const struct ca *c, struct arena *a, struct bytes tbs,
 			    c->certs[i].subject,
 			    X509_verify_cert_error_string(why));
 	}
+	return 0;
+}
+
+int
+ca_check_signature(const struct ca *c, struct bytes tbs,
+    struct bytes signature, struct err *e)
+{
+	AUTO(EVP_MD_CTX) m = EVP_MD_CTX_new();
+
+	if (m == NULL || EVP_DigestVerifyInit_ex(m, NULL, c->digest, NULL,
+	    NULL, X509_get0_pubkey(c->x[0]), NULL) != 1 ||
+	    EVP_DigestVerify(m, signature.p, signature.len, tbs.p,
+	    tbs.len) != 1)
+		return ossl_err(e, E_INVALID, "the signature does not verify");
 	return 0;
 }
 

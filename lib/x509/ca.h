@@ -29,6 +29,10 @@ int ca_check_valid(const struct ca *c, int64_t at, struct err *e);
 int ca_check_names(const struct ca *c, struct arena *a, struct bytes tbs,
     struct err *e);
 
+/* E_INVALID unless SIGNATURE is of TBS by the key of C. */
+int ca_check_signature(const struct ca *c, struct bytes tbs,
+    struct bytes signature, struct err *e);
+
 /*
  * Read the certificate DER; E_INVALID unless C issued it: name, key id and
  * signature.

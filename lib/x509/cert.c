@@ -10,6 +10,7 @@
 #include "x509/digest.h"
 #include "x509/pem.h"
 #include "x509/pkey.h"
+#include "x509/tbs.h"
 
 enum {
 	DER_MAX = 256 * 1024,
@@ -115,6 +116,31 @@ serial_text(struct arena *a, const ASN1_INTEGER *s)
 
 	return len == 0 ? "00" : hex_encode(a, ASN1_STRING_get0_data(s),
 	    (size_t)len);
+}
+
+const char *
+serial_parse(struct arena *a, const char *text)
+{
+	char out[2 * SERIAL_LEN + 1];
+	size_t n = 0;
+
+	text += strspn(text, " ");
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	if (text[strspn(text, "0123456789abcdefABCDEF: ")] != '\0' ||
+	    strpbrk(text, "0123456789abcdefABCDEF") == NULL)
+		return NULL;
+	for (text += strspn(text, "0: "); *text != '\0'; text++) {
+		if (*text == ':' || *text == ' ')
+			continue;
+		if (n == sizeof(out) - 1)
+			return NULL;
+		out[n++] = *text;
+	}
+	out[n] = '\0';
+	/* Octets, so an even number of digits; nothing left was zero. */
+	return lower(a, arena_printf(a, "%s%s%s", n % 2 == 1 ? "0" : "",
+	    n == 0 ? "00" : "", out));
 }
 
 int

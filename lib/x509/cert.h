@@ -27,6 +27,13 @@ struct x509_cert {
 	bool is_ca;
 };
 
+/*
+ * The serial number TEXT spells, as struct x509_cert has it: hex in any case,
+ * colons, blanks, a 0x and zeros in front.  NULL if it is none of at most 20
+ * octets.
+ */
+const char *serial_parse(struct arena *a, const char *text);
+
 int cert_from_der(struct arena *a, const void *der, size_t len,
     struct x509_cert *out, struct err *e);
 

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "x509/certs.h"
+#include "x509/csr_parts.h"
 #include "x509/digest.h"
 #include "x509/eku.h"
 #include "x509/name.h"
@@ -24,6 +25,9 @@ struct csr {
 	char spki_hash[SHA256_HEX + 1];
 };
 
+const char csr_bad_signature[] =
+    "the request is not signed with the key it names";
+
 /* Digests that two requests can share are no proof of possession. */
 static const int signatures[] = {
 	NID_sha256WithRSAEncryption,
@@ -35,34 +39,48 @@ static const int signatures[] = {
 	NID_ED25519,
 };
 
+/* The key K signed PARTS, in a way that may be relied on. */
 static int
-check_signature(X509_REQ *req, struct err *e)
+check_signature(const struct csr_parts *parts, EVP_PKEY *k, struct err *e)
 {
-	int nid = X509_REQ_get_signature_nid(req);
+	const unsigned char *p = parts->algorithm.p;
+	AUTO(X509_ALGOR) id = d2i_X509_ALGOR(NULL, &p,
+	    (long)parts->algorithm.len);
+	AUTO(EVP_MD_CTX) m = EVP_MD_CTX_new();
+	const ASN1_OBJECT *o = NULL;
+	int nid, digest, key;
+	size_t i;
 
-	for (size_t i = 0; i < NELEM(signatures); i++) {
-		if (signatures[i] != nid)
-			continue;
-		if (X509_REQ_verify(req, X509_REQ_get0_pubkey(req)) == 1)
-			return 0;
-		return ossl_err(e, E_INVALID, "the request is not signed "
-		    "with the key it names");
-	}
-	return err_set(e, E_INVALID, "signature algorithm %s of the request "
-	    "is not accepted", nid == NID_undef ? "unknown" : OBJ_nid2ln(nid));
+	if (id != NULL)
+		X509_ALGOR_get0(&o, NULL, NULL, id);
+	nid = o != NULL ? OBJ_obj2nid(o) : NID_undef;
+	for (i = 0; i < NELEM(signatures); i++)
+		if (signatures[i] == nid)
+			break;
+	if (i == NELEM(signatures) ||
+	    OBJ_find_sigid_algs(nid, &digest, &key) != 1)
+		return ossl_err(e, E_INVALID, "signature algorithm %s of the "
+		    "request is not accepted", nid == NID_undef ? "unknown" :
+		    OBJ_nid2ln(nid));
+	if (m == NULL || EVP_PKEY_get_base_id(k) != key ||
+	    EVP_DigestVerifyInit_ex(m, NULL, digest == NID_undef ? NULL :
+	    OBJ_nid2sn(digest), NULL, NULL, k, NULL) != 1 ||
+	    EVP_DigestVerify(m, parts->signature.p, parts->signature.len,
+	    parts->info.p, parts->info.len) != 1)
+		return ossl_err(e, E_INVALID, "%s", csr_bad_signature);
+	return 0;
 }
 
 static int
-read_key(struct arena *a, X509_REQ *req, struct csr *c, struct err *e)
+read_key(struct arena *a, const struct csr_parts *parts, struct csr *c,
+    struct err *e)
 {
-	X509_PUBKEY *p = X509_REQ_get_X509_PUBKEY(req);
-	unsigned char *der = NULL;
-	int n;
+	AUTO(EVP_PKEY) k = NULL;
 
-	if (pkey_check(p, &c->key, e) < 0)
+	c->spki = parts->spki;
+	k = pkey_read(a, &c->spki, &c->key, e);
+	if (k == NULL || check_signature(parts, k, e) < 0)
 		return -1;
-	n = i2d_X509_PUBKEY(p, &der);
-	c->spki = ossl_take(a, der, n);
 	sha256_hex(c->spki.p, c->spki.len, c->spki_hash);
 	return 0;
 }
@@ -91,14 +109,19 @@ check_attribute(const X509_NAME_ENTRY *entry, struct err *e)
  * they came, and a certificate must not carry BER.
  */
 static int
-read_subject(struct arena *a, X509_REQ *req, struct csr *c, struct err *e)
+read_subject(struct arena *a, const struct csr_parts *parts, struct csr *c,
+    struct err *e)
 {
-	const X509_NAME *in = X509_REQ_get_subject_name(req);
+	const unsigned char *p = parts->subject.p;
+	AUTO(X509_NAME) in = d2i_X509_NAME(NULL, &p,
+	    (long)parts->subject.len);
 	AUTO(X509_NAME) out = X509_NAME_new();
 	const X509_NAME_ENTRY *entry;
 	unsigned char *der = NULL;
 	int set, last = -1, n;
 
+	if (in == NULL)
+		return ossl_err(e, E_INVALID, "the subject is damaged");
 	/* Rules look at one; a second one would pass unseen. */
 	n = X509_NAME_get_index_by_NID(in, NID_commonName, -1);
 	if (n >= 0 && X509_NAME_get_index_by_NID(in, NID_commonName, n) >= 0)
@@ -208,29 +231,47 @@ free_extensions(void *exts)
 	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 }
 
-/* The attribute that carries extensions may stand once. */
-static int
-count_extension_requests(X509_REQ *req)
-{
-	static const int attributes[] = { NID_ext_req, NID_ms_ext_req };
-	int n = 0;
+/* The attributes that carry extensions, ours and Microsoft's. */
+static const struct oid extension_requests[] = {
+	{ "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e", 9 },
+	{ "\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e", 10 },
+};
 
-	for (size_t i = 0; i < NELEM(attributes); i++)
-		for (int at = -1; (at = X509_REQ_get_attr_by_NID(req,
-		    attributes[i], at)) >= 0; )
-			n++;
-	return n;
+/* How many there are, which may be one; its value, whole. */
+static int
+find_extensions(const struct csr_parts *parts, struct bytes *out)
+{
+	struct bytes value, whole;
+	unsigned char tag = 0;
+	int all = 0, n;
+
+	for (size_t i = 0; i < NELEM(extension_requests); i++) {
+		n = csr_attribute(parts->attributes, &extension_requests[i],
+		    &tag, &value, &whole);
+		if (n < 0)
+			return -1;
+		if (n > 0)
+			*out = whole;
+		all += n;
+	}
+	return all;
 }
 
 static int
-read_extensions(struct arena *a, X509_REQ *req, struct csr *c, struct err *e)
+read_extensions(struct arena *a, const struct csr_parts *parts,
+    struct csr *c, struct err *e)
 {
-	X509_EXTENSIONS *exts;
-	int n = count_extension_requests(req);
+	X509_EXTENSIONS *exts = NULL;
+	const unsigned char *p;
+	struct bytes whole;
+	int n = find_extensions(parts, &whole);
 
 	if (n == 0)
 		return 0;
-	exts = n == 1 ? X509_REQ_get_extensions(req) : NULL;
+	if (n == 1) {
+		p = whole.p;
+		exts = d2i_X509_EXTENSIONS(NULL, &p, (long)whole.len);
+	}
 	if (exts == NULL)
 		return ossl_err(e, E_INVALID,
 		    "the extensions of the request are damaged");
@@ -243,27 +284,18 @@ read_extensions(struct arena *a, X509_REQ *req, struct csr *c, struct err *e)
 struct csr *
 csr_from_der(struct arena *a, const void *der, size_t len, struct err *e)
 {
-	AUTO(X509_REQ) req = NULL;
-	const unsigned char *p = der, *end = p + len;
 	struct csr *c = arena_zalloc(a, sizeof(*c));
+	struct csr_parts parts;
 
 	if (len > CSR_MAX) {
 		err_set(e, E_INVALID, "the request is larger than %d octets",
 		    CSR_MAX);
 		return NULL;
 	}
-	req = d2i_X509_REQ(NULL, &p, (long)len);
-	if (req == NULL) {
-		ossl_err(e, E_INVALID, "not a PKCS#10 request");
-		return NULL;
-	}
-	if (p != end) {
-		err_set(e, E_INVALID, "octets follow the PKCS#10 request");
-		return NULL;
-	}
-	if (read_key(a, req, c, e) < 0 || check_signature(req, e) < 0 ||
-	    read_subject(a, req, c, e) < 0 ||
-	    read_extensions(a, req, c, e) < 0)
+	if (csr_parts_read((struct bytes){ der, len }, &parts, e) < 0 ||
+	    read_key(a, &parts, c, e) < 0 ||
+	    read_subject(a, &parts, c, e) < 0 ||
+	    read_extensions(a, &parts, c, e) < 0)
 		return NULL;
 	ERR_clear_error();
 	return c;

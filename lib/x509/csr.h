@@ -25,14 +25,18 @@ enum { CSR_MAX = 64 * 1024 };	/* octets of DER */
  * the key it names (SHA-256 or better), if the key is weaker than RSA 2048 or
  * P-256 or on another curve than P-256, P-384 and P-521, if there are more
  * than SANS_MAX names, one of a type we cannot issue or two common names, or
- * if a name holds what no certificate should carry: NUL and other control characters,
- * bidirectional or zero-width characters, a label that mixes scripts.
+ * if a name holds what no certificate should carry: NUL and other control
+ * characters, bidirectional or zero-width characters, a label that mixes
+ * scripts.
  *
  * A dNSName that is an address, e-mail address or URI by its form is taken as
  * that: agents in the field write every SAN as a dNSName.
  */
 struct csr *csr_from_der(struct arena *a, const void *der, size_t len,
     struct err *e);
+
+/* The message of csr_from_der() for a signature that is another key's. */
+extern const char csr_bad_signature[];
 
 /*
  * The same from one PEM block "CERTIFICATE REQUEST" (or, from old programs,

@@ -43,6 +43,17 @@ der_close(struct buf *b, size_t mark)
 }
 
 void
+der_head(struct buf *b, unsigned char tag, size_t len)
+{
+	size_t n = long_form(len);
+
+	buf_putc(b, (char)tag);
+	buf_putc(b, (char)(n == 0 ? len : 0x80 | n));
+	while (n-- > 0)
+		buf_putc(b, (char)(len >> 8 * n & 0xff));
+}
+
+void
 der_put(struct buf *b, unsigned char tag, const void *p, size_t len)
 {
 	size_t mark = der_open(b, tag);
@@ -147,5 +158,25 @@ der_next(struct bytes *in, unsigned char *tag, struct bytes *content)
 	content->len = len;
 	in->p = p + len;
 	in->len = left - len;
+	return true;
+}
+
+bool
+der_take(struct bytes *in, unsigned char tag, struct bytes *content)
+{
+	unsigned char got;
+
+	return der_next(in, &got, content) && got == tag;
+}
+
+bool
+der_take_whole(struct bytes *in, unsigned char tag, struct bytes *element)
+{
+	const unsigned char *from = in->p;
+	struct bytes content;
+
+	if (!der_take(in, tag, &content))
+		return false;
+	*element = (struct bytes){ from, (size_t)(in->p - from) };
 	return true;
 }

@@ -23,6 +23,7 @@ enum {
 	DER_OCTET_STRING = 0x04,
 	DER_NULL = 0x05,
 	DER_OID = 0x06,
+	DER_ENUMERATED = 0x0a,
 	DER_UTF8_STRING = 0x0c,
 	DER_UTC_TIME = 0x17,
 	DER_GENERALIZED_TIME = 0x18,
@@ -35,6 +36,9 @@ enum {
 /* Begin an element; der_close() of what it returns writes its length. */
 size_t der_open(struct buf *b, unsigned char tag);
 void der_close(struct buf *b, size_t mark);
+
+/* The head alone of an element with LEN octets. */
+void der_head(struct buf *b, unsigned char tag, size_t len);
 
 /* One whole element; der_raw() adds what is encoded already. */
 void der_put(struct buf *b, unsigned char tag, const void *p, size_t len);
@@ -60,5 +64,10 @@ void der_time(struct buf *b, int64_t at);
  * indefinite or overlong length, a long tag, more octets than there are.
  */
 bool der_next(struct bytes *in, unsigned char *tag, struct bytes *content);
+
+/* The same, and it must have TAG; der_take_whole() with its header. */
+bool der_take(struct bytes *in, unsigned char tag, struct bytes *content);
+bool der_take_whole(struct bytes *in, unsigned char tag,
+    struct bytes *element);
 
 #endif

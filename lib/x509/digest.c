@@ -17,6 +17,13 @@ sha256(const void *p, size_t len, unsigned char out[SHA256_LEN])
 		abort();
 }
 
+void
+sha1(const void *p, size_t len, unsigned char out[SHA1_LEN])
+{
+	if (EVP_Digest(p, len, out, NULL, EVP_sha1(), NULL) != 1)
+		abort();
+}
+
 char *
 sha256_hex(const void *p, size_t len, char out[SHA256_HEX + 1])
 {

@@ -10,6 +10,7 @@ static const struct eku ekus[] = {
 	{ "codeSigning",     ID_KP("\x03") },
 	{ "emailProtection", ID_KP("\x04") },
 	{ "timeStamping",    ID_KP("\x08") },
+	{ "OCSPSigning",     ID_KP("\x09") },
 };
 
 const struct eku *

@@ -9,12 +9,7 @@
 #include "x509/san.h"
 
 #define ID_CE(n) { "\x55\x1d" n, 3 }
-#define ID_PKIX(n) { "\x2b\x06\x01\x05\x05\x07" n, 8 }
-
-struct oid {
-	const char *p;
-	size_t len;
-};
+#define ID_PKIX(n) { "\x2b\x06\x01\x05\x05\x07" n, sizeof(n) + 5 }
 
 static const struct oid id_ski = ID_CE("\x0e");
 static const struct oid id_key_usage = ID_CE("\x0f");
@@ -25,6 +20,7 @@ static const struct oid id_aki = ID_CE("\x23");
 static const struct oid id_eku = ID_CE("\x25");
 static const struct oid id_no_rev_avail = ID_CE("\x38");
 static const struct oid id_authority_info = ID_PKIX("\x01\x01");
+static const struct oid id_ocsp_nocheck = ID_PKIX("\x30\x01\x05");
 static const struct oid id_tls_feature = ID_PKIX("\x01\x18");
 
 enum {	/* GeneralName choices */
@@ -34,12 +30,7 @@ enum {	/* GeneralName choices */
 	GN_IP = DER_CONTEXT + 7,
 };
 
-/* An Extension being written: its SEQUENCE and the octets of its value. */
-struct ext {
-	size_t seq, value;
-};
-
-static struct ext
+struct ext
 ext_open(struct buf *b, struct oid id, bool critical)
 {
 	struct ext x;
@@ -52,7 +43,7 @@ ext_open(struct buf *b, struct oid id, bool critical)
 	return x;
 }
 
-static void
+void
 ext_close(struct buf *b, struct ext x)
 {
 	der_close(b, x.value);
@@ -227,6 +218,15 @@ void
 ext_no_rev_avail(struct buf *b)
 {
 	struct ext x = ext_open(b, id_no_rev_avail, false);
+
+	der_put(b, DER_NULL, NULL, 0);
+	ext_close(b, x);
+}
+
+void
+ext_ocsp_nocheck(struct buf *b)
+{
+	struct ext x = ext_open(b, id_ocsp_nocheck, false);
 
 	der_put(b, DER_NULL, NULL, 0);
 	ext_close(b, x);

@@ -14,6 +14,18 @@ struct buf;
 struct err;
 struct sans;
 
+struct oid {
+	const char *p;		/* content octets */
+	size_t len;
+};
+
+/* An Extension being written: between these two, its value. */
+struct ext {
+	size_t seq, value;
+};
+struct ext ext_open(struct buf *b, struct oid id, bool critical);
+void ext_close(struct buf *b, struct ext x);
+
 /* Named bits of keyUsage, as der_flags() takes them. */
 enum {
 	USAGE_DIGITAL_SIGNATURE = 0x80,
@@ -43,5 +55,6 @@ void ext_crl_points(struct buf *b, const struct texts *urls);
 
 void ext_must_staple(struct buf *b);	/* RFC 7633 */
 void ext_no_rev_avail(struct buf *b);	/* RFC 9608 */
+void ext_ocsp_nocheck(struct buf *b);	/* RFC 6960 section 4.2.2.2.1 */
 
 #endif

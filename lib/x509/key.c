@@ -1,6 +1,8 @@
 #include "x509/key.h"
 
+#include <openssl/crypto.h>
 #include <openssl/pem.h>
+#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -11,6 +13,8 @@ enum {
 	PEM_MAX = 64 * 1024,
 	RSA_BITS_MIN = 2048,
 	RSA_BITS_MAX = 4096,
+	GUARDED = 1 << 20,	/* octets for private numbers */
+	GUARDED_LEAST = 32,
 };
 
 /* What a key signs with; the identifiers are whole DER elements. */
@@ -41,6 +45,12 @@ struct key {
 	const struct scheme *scheme;
 	struct bytes spki;
 };
+
+void
+key_guard_memory(void)
+{
+	CRYPTO_secure_malloc_init(GUARDED, GUARDED_LEAST);
+}
 
 EVP_PKEY *
 key_pkey(const struct key *k)
@@ -203,12 +213,29 @@ key_algorithm(const struct key *k)
 	    k->scheme->id_len };
 }
 
-int
-key_sign(const struct key *k, struct arena *a, struct bytes text,
-    struct bytes *signature, struct err *e)
+struct bytes
+key_algorithm_for(const struct key *k, struct bytes oid)
+{
+	const struct scheme *s;
+
+	for (size_t i = 0; i < NELEM(schemes); i++) {
+		s = &schemes[i];
+		/* Behind the headers of SEQUENCE and OID. */
+		if (streq(s->algorithm, k->scheme->algorithm) &&
+		    oid.len == (unsigned char)s->id[3] &&
+		    memcmp(s->id + 4, oid.p, oid.len) == 0)
+			return (struct bytes){ (const unsigned char *)s->id,
+			    s->id_len };
+	}
+	return (struct bytes){ 0 };
+}
+
+static int
+sign(const struct key *k, const struct scheme *scheme, struct arena *a,
+    struct bytes text, struct bytes *signature, struct err *e)
 {
 	AUTO(EVP_MD_CTX) c = EVP_MD_CTX_new();
-	const EVP_MD *md = k->scheme->md != NULL ? k->scheme->md() : NULL;
+	const EVP_MD *md = scheme->md != NULL ? scheme->md() : NULL;
 	unsigned char *out;
 	size_t len = (size_t)EVP_PKEY_get_size(k->pkey);
 
@@ -220,4 +247,57 @@ key_sign(const struct key *k, struct arena *a, struct bytes text,
 	signature->p = out;
 	signature->len = len;
 	return 0;
+}
+
+int
+key_sign(const struct key *k, struct arena *a, struct bytes text,
+    struct bytes *signature, struct err *e)
+{
+	return sign(k, k->scheme, a, text, signature, e);
+}
+
+int
+key_sign_as(const struct key *k, struct bytes algorithm, struct arena *a,
+    struct bytes text, struct bytes *signature, struct err *e)
+{
+	for (size_t i = 0; i < NELEM(schemes); i++)
+		if ((const unsigned char *)schemes[i].id == algorithm.p)
+			return sign(k, &schemes[i], a, text, signature, e);
+	return err_set(e, E_INTERNAL, "no such signature algorithm");
+}
+
+int
+key_scheme_of(struct bytes spki, struct key_scheme *out, struct err *e)
+{
+	const unsigned char *p = spki.p;
+	AUTO(X509_PUBKEY) pub = spki.len > PEM_MAX ? NULL :
+	    d2i_X509_PUBKEY(NULL, &p, (long)spki.len);
+	const struct scheme *scheme;
+	struct key_type type;
+
+	if (pub == NULL || p != spki.p + spki.len)
+		return ossl_err(e, E_INVALID, "the public key is damaged");
+	if (pkey_check(pub, &type, e) < 0)
+		return -1;
+	scheme = find_scheme(type);
+	if (check_type(type, scheme, e) < 0)
+		return -1;
+	out->type = type;
+	out->algorithm = (struct bytes){ (const unsigned char *)scheme->id,
+	    scheme->id_len };
+	out->digest = scheme->md != NULL ? EVP_MD_get0_name(scheme->md()) :
+	    NULL;
+	return 0;
+}
+
+size_t
+key_digest(const struct key_scheme *s, struct bytes text,
+    unsigned char out[KEY_DIGEST_MAX])
+{
+	size_t len;
+
+	if (EVP_Q_digest(NULL, s->digest, NULL, text.p, text.len, out,
+	    &len) != 1)
+		abort();
+	return len;
 }

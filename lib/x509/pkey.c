@@ -2,6 +2,7 @@
 
 #include <openssl/core_names.h>
 
+#include "base/arena.h"
 #include "x509/der.h"
 #include "x509/digest.h"
 
@@ -129,10 +130,10 @@ pkey_check(X509_PUBKEY *p, struct key_type *out, struct err *e)
 }
 
 int
-spki_key_id(struct bytes spki, unsigned char id[KEY_ID_LEN], struct err *e)
+spki_bits(struct bytes spki, struct bytes *bits, struct err *e)
 {
-	unsigned char md[SHA256_LEN], tag;
 	struct bytes info, part = { 0 };
+	unsigned char tag;
 
 	/* SEQUENCE { AlgorithmIdentifier, BIT STRING of whole octets } */
 	if (!der_next(&spki, &tag, &info) || tag != DER_SEQUENCE ||
@@ -140,7 +141,95 @@ spki_key_id(struct bytes spki, unsigned char id[KEY_ID_LEN], struct err *e)
 	    !der_next(&info, &tag, &part) || tag != DER_BIT_STRING ||
 	    part.len < 2 || part.p[0] != 0)
 		return err_set(e, E_INVALID, "the public key is damaged");
-	sha256(part.p + 1, part.len - 1, md);
+	*bits = (struct bytes){ part.p + 1, part.len - 1 };
+	return 0;
+}
+
+/* Curves by their SubjectPublicKeyInfo up to the point, uncompressed. */
+#define EC_SPKI(head, curve, bits)					\
+	head "\x06\x07\x2a\x86\x48\xce\x3d\x02\x01" curve bits "\0\x04"
+
+static const struct {
+	const char *head;
+	size_t head_len, len;
+	const char *group;
+	int bits;
+} curves[] = {
+	{ EC_SPKI("\x30\x59\x30\x13", "\x06\x08\x2a\x86\x48\xce\x3d\x03"
+	    "\x01\x07", "\x03\x42"), 27, 91, "P-256", 256 },
+	{ EC_SPKI("\x30\x76\x30\x10", "\x06\x05\x2b\x81\x04\x00\x22",
+	    "\x03\x62"), 24, 120, "P-384", 384 },
+};
+
+/*
+ * OpenSSL 3.0 takes as long to find a decoder for a key as to verify with it.
+ * For the curves everyone uses there is nothing to find: 1 with the key, 0 if
+ * it is none of these.
+ */
+static int
+read_known_curve(struct bytes spki, EVP_PKEY **out, struct key_type *type)
+{
+	AUTO(EVP_PKEY_CTX) c = NULL;
+	OSSL_PARAM params[3];
+	size_t i;
+
+	for (i = 0; i < NELEM(curves); i++)
+		if (spki.len == curves[i].len && memcmp(spki.p,
+		    curves[i].head, curves[i].head_len) == 0)
+			break;
+	if (i == NELEM(curves))
+		return 0;
+	params[0] = OSSL_PARAM_construct_utf8_string(
+	    OSSL_PKEY_PARAM_GROUP_NAME, (char *)(uintptr_t)curves[i].group,
+	    0);
+	params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+	    (void *)(uintptr_t)(spki.p + curves[i].head_len - 1),
+	    spki.len - curves[i].head_len + 1);
+	params[2] = OSSL_PARAM_construct_end();
+	c = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	if (c == NULL || EVP_PKEY_fromdata_init(c) != 1 ||
+	    EVP_PKEY_fromdata(c, out, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		return 0;
+	*type = (struct key_type){ "ECDSA", curves[i].bits };
+	return 1;
+}
+
+EVP_PKEY *
+pkey_read(struct arena *a, struct bytes *spki, struct key_type *type,
+    struct err *e)
+{
+	const unsigned char *p = spki->p;
+	AUTO(X509_PUBKEY) pub = NULL;
+	EVP_PKEY *k = NULL;
+	unsigned char *der = NULL;
+	int n;
+
+	if (read_known_curve(*spki, &k, type) == 1) {
+		spki->p = arena_memdup(a, spki->p, spki->len);
+		return k;
+	}
+	pub = d2i_X509_PUBKEY(NULL, &p, (long)spki->len);
+	if (pub == NULL || p != spki->p + spki->len) {
+		ossl_err(e, E_INVALID,
+		    "the public key is damaged or of an unknown kind");
+		return NULL;
+	}
+	if (pkey_check(pub, type, e) < 0)
+		return NULL;
+	n = i2d_X509_PUBKEY(pub, &der);
+	*spki = ossl_take(a, der, n);
+	return X509_PUBKEY_get(pub);
+}
+
+int
+spki_key_id(struct bytes spki, unsigned char id[KEY_ID_LEN], struct err *e)
+{
+	unsigned char md[SHA256_LEN];
+	struct bytes bits;
+
+	if (spki_bits(spki, &bits, e) < 0)
+		return -1;
+	sha256(bits.p, bits.len, md);
 	memcpy(id, md, KEY_ID_LEN);
 	return 0;
 }

@@ -17,6 +17,13 @@ struct key_type pkey_type(const EVP_PKEY *k);
  */
 int pkey_check(X509_PUBKEY *p, struct key_type *out, struct err *e);
 
+/*
+ * The key in SPKI, its TYPE checked as pkey_check() does, and in *SPKI its DER
+ * as it is to stand in a certificate, in A.  NULL with E_INVALID.
+ */
+EVP_PKEY *pkey_read(struct arena *a, struct bytes *spki,
+    struct key_type *type, struct err *e);
+
 /* Key identifier: the first 160 bits of SHA-256 (RFC 7093 section 2). */
 int spki_key_id(struct bytes spki, unsigned char id[KEY_ID_LEN],
     struct err *e);

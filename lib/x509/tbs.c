@@ -13,12 +13,6 @@ serial_new(unsigned char serial[SERIAL_LEN])
 	} while (serial[0] < 0x10);
 }
 
-static struct bytes
-bytes_of(const struct buf *b)
-{
-	return (struct bytes){ (const unsigned char *)b->p, b->len };
-}
-
 static int
 put_extensions(struct buf *b, const struct tbs *t, struct err *e)
 {
@@ -45,6 +39,8 @@ put_extensions(struct buf *b, const struct tbs *t, struct err *e)
 		ext_must_staple(b);
 	if (t->no_rev_avail)
 		ext_no_rev_avail(b);
+	if (t->ocsp_nocheck)
+		ext_ocsp_nocheck(b);
 	der_close(b, seq);
 	der_close(b, outer);
 	return 0;
@@ -74,7 +70,7 @@ tbs_make(struct arena *a, const struct tbs *t, struct bytes *der,
 	if (put_extensions(&b, t, e) < 0)
 		return -1;
 	der_close(&b, seq);
-	*der = bytes_of(&b);
+	*der = buf_bytes(&b);
 	return 0;
 }
 
@@ -91,5 +87,5 @@ cert_assemble(struct arena *a, struct bytes tbs, struct bytes algorithm,
 	der_raw(&b, algorithm);
 	der_bits(&b, signature.p, signature.len);
 	der_close(&b, seq);
-	return bytes_of(&b);
+	return buf_bytes(&b);
 }

@@ -56,6 +56,20 @@ mode_of(const char *path)
 	return lstat(path, &st) < 0 ? 0 : st.st_mode;
 }
 
+Test(file, has_the_date_it_is_given)
+{
+	const char *path = at("x");
+	struct stat st;
+
+	cr_assert_eq(file_write_dated(path, "one", 3, 0644,
+	    1700000000000001000, &e), 0, "%s", e.msg);
+	cr_expect_str_eq(text_of(path), "one");
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mtim.tv_sec, 1700000000);
+	cr_expect_eq(st.st_mtim.tv_nsec, 1000);
+	cr_expect_eq(st.st_mode & 0777, 0644);
+}
+
 Test(file, is_replaced_with_the_mode_asked_for)
 {
 	const char *path = at("x");

@@ -36,6 +36,27 @@ Test(private, refuses_what_others_may_read)
 	arena_free(a);
 }
 
+Test(private, refuses_what_is_another_users)
+{
+	struct arena *a = arena_new();
+	const char *dir = t_dir(a), *path = arena_printf(a, "%s/key", dir);
+	struct err e = { 0 };
+	struct bytes b;
+
+	if (geteuid() != 0)
+		cr_skip_test("only root can give a file away");
+	t_write(path, "secret", 0600);
+	cr_expect_eq(private_read(a, path, 100, &b, &e), 0, "%s", e.msg);
+	cr_assert_eq(chown(path, 1, 0), 0);
+	cr_expect_eq(private_read(a, path, 100, &b, &e), -1);
+	cr_expect_eq(e.code, E_INVALID);
+	cr_assert_eq(chown(dir, 1, 0), 0);
+	cr_expect_eq(private_dir(dir, &e), -1);
+	cr_assert_eq(chown(dir, 0, 0), 0);
+	cr_expect_eq(private_dir(dir, &e), 0);
+	arena_free(a);
+}
+
 Test(private, makes_a_file_once)
 {
 	struct arena *a = arena_new();

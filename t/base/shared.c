@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +67,23 @@ Test(shared, cannot_be_mapped_where_there_is_no_directory)
 }
 
 /* However odd RATE and BURST are, no more than BURST at once. */
+/* On a full disk it is refused, not killed when it writes. */
+Test(shared, has_all_its_memory_from_the_start)
+{
+	struct arena *a = arena_new();
+	const char *dir = t_dir(a);
+	struct shared *s = map(dir);
+	struct stat st;
+
+	cr_assert_eq(stat(arena_printf(a, "%s/certctl.shared.2", dir), &st),
+	    0);
+	cr_expect_gt(st.st_size, 0);
+	cr_expect_geq(st.st_blocks * 512, st.st_size);
+	cr_expect_eq(st.st_mode & 07777, 0660);
+	shared_close(s);
+	arena_free(a);
+}
+
 Test(shared, gives_each_key_its_burst)
 {
 	static const struct { double rate; int64_t burst; int want; }
@@ -129,4 +147,44 @@ Test(shared, keys_tell_spaces_and_names_apart)
 	cr_expect_neq(shared_key("a", "b"), shared_key("b", "a"));
 	cr_expect_neq(shared_key("addr", "x"), shared_key("User", "x"));
 	cr_expect_neq(shared_key("", ""), 0);
+}
+
+Test(shared, tallies_what_has_a_name)
+{
+	struct arena *a = arena_new();
+	const char *dir = t_dir(a);
+	struct shared *s = map(dir), *other = map(dir);
+
+	cr_expect_eq(shared_tallied(s, shared_key("x", "one")), 0);
+	for (int i = 0; i < 3; i++)
+		shared_tally(i == 0 ? s : other, shared_key("x", "one"));
+	shared_tally(s, shared_key("x", "two"));
+	cr_expect_eq(shared_tallied(s, shared_key("x", "one")), 3);
+	cr_expect_eq(shared_tallied(other, shared_key("x", "two")), 1);
+	/* More names than there is room for are not counted, and do no harm. */
+	for (uint64_t k = 1; k < 10000; k++)
+		shared_tally(s, k);
+	cr_expect_eq(shared_tallied(s, shared_key("x", "one")), 3);
+	shared_close(s);
+	shared_close(other);
+	arena_free(a);
+}
+
+Test(shared, tells_how_long_to_wait)
+{
+	struct arena *a = arena_new();
+	struct shared *s = map(t_dir(a));
+	uint64_t key = shared_key("t", "slow");
+	int64_t wait_s;
+
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(shared_wait_s(s, key, 3 / 3600.0, 3), 0);
+		cr_expect(shared_take(s, key, 3 / 3600.0, 3));
+	}
+	wait_s = shared_wait_s(s, key, 3 / 3600.0, 3);
+	cr_expect(wait_s > 1190 && wait_s <= 1200, "%lld",
+	    (long long)wait_s);
+	cr_expect_not(shared_take(s, key, 3 / 3600.0, 3));
+	shared_close(s);
+	arena_free(a);
 }

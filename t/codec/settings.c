@@ -127,6 +127,13 @@ Test(settings, refuse_odd_values)
 		{ "CONFIG_ENCRYPTION_KEY", "change-me-32-char-encryption-key" },
 		{ "AUTH_SECRET", "x,change-me-in-production" },
 		{ "CA_CERT_PATH", "/x" }, { "CA_KEY_PATH", "/x" },
+		{ "PKI_BASE_URL", "https://a" }, { "PKI_BASE_URL", "http://" },
+		{ "PKI_BASE_URL", "http:///pki" },
+		{ "PKI_BASE_URL", "http://a/" },
+		{ "PKI_BASE_URL", "http://a/b c" },
+		{ "PKI_BASE_URL", "http://a\n" },
+		{ "PKI_BASE_URL", "http://\u00e4" },
+		{ "PKI_BASE_URL", "http://a?b" },
 	};
 	struct settings s;
 	struct err e;

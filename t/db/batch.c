@@ -141,7 +141,7 @@ Test(batch, stays_in_step_after_a_deferred_constraint)
 	cr_expect_eq(db_run_commit(b, &e), -1);
 	cr_expect_eq(e.code, E_INVALID, "%s: %s", e.msg, e.detail);
 	in_step(c, "at COMMIT");
-	cr_expect_eq(t_number("SELECT count(*) FROM owners"), 1);
+	cr_expect_eq(t_number("SELECT count(*) FROM owners WHERE id = 'x'"), 0);
 }
 
 Test(transaction, spans_batches)
@@ -218,7 +218,8 @@ Test(connection, is_made_anew_when_the_server_closed_it)
 		if (i % 2 != 0)
 			cut();
 		cr_expect_eq(db_run(b, &e), 0, "%s: %s", e.msg, e.detail);
-		cr_expect_eq(db_count(b, 0), 1);
+		cr_expect_eq(db_count(b, 0),
+		    t_number("SELECT count(*) FROM teams"));
 	}
 }
 

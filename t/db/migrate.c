@@ -30,19 +30,23 @@ Test(migrations, are_applied_once_also_by_several_at_once)
 	struct ctx *c = t_ctx();
 	struct err e = { 0 };
 	int applied = -1, status, sum = 0;
+	pid_t pid[3];
 
 	cr_expect_eq(db_migrate(c->db, &applied, &e), 0, "%s", e.msg);
 	cr_expect_eq(applied, 0);
 	t_sql("SET client_min_messages = warning;"
 	    "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
-	for (int i = 0; i < 3; i++)
-		if (fork() == 0) {
+	for (size_t i = 0; i < NELEM(pid); i++) {
+		pid[i] = fork();
+		if (pid[i] == 0) {
 			struct ctx *own = t_ctx_again();
 
 			_exit(db_migrate(own->db, &applied, &e) < 0 ? 99 :
 			    applied);
 		}
-	while (wait(&status) > 0) {
+	}
+	for (size_t i = 0; i < NELEM(pid); i++) {
+		cr_assert_eq(waitpid(pid[i], &status, 0), pid[i]);
 		cr_expect(WIFEXITED(status));
 		sum += WEXITSTATUS(status);
 	}

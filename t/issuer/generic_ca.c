@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "issuer/issuer.h"
+#include "t/sign/fixture.h"
 #include "t/x509/fixture.h"
 #include "x509/cert.h"
 #include "x509/digest.h"
@@ -24,6 +25,7 @@ setup(void)
 {
 	a = arena_new();
 	dir = t_dir(a);
+	t_signer(a, dir);
 	generic = issuer_type_find("GenericCA");
 }
 
@@ -106,6 +108,53 @@ issue(struct issuer *i, const struct issue_args *args,
 	cr_assert_eq(n, 1);
 	*cert = certs[0];
 	return out;
+}
+
+enum { SERIALS = 10000, BITS = 160 };
+
+static int
+by_text(const void *x, const void *y)
+{
+	return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* How many of SERIALS have each bit. */
+static void
+count_bits(const char *serial, int ones[BITS])
+{
+	unsigned char p[BITS / 8];
+
+	cr_assert(hex_decode(serial, sizeof(p) * 2, p));
+	for (size_t i = 0; i < BITS; i++)
+		ones[i] += p[i / 8] >> (7 - i % 8) & 1;
+}
+
+/* As they stand in certificates that were signed. */
+Test(generic_ca, never_gives_a_serial_number_twice)
+{
+	static const char *serials[SERIALS];
+	static int ones[BITS];
+	struct key *k = key_generate(a, (struct key_type){ "ECDSA", 256 },
+	    &e);
+	struct issuer *i = open_ok("{}");
+	struct issue_args args = args_for(k);
+	struct x509_cert cert;
+	int random = 0;
+
+	for (size_t n = 0; n < SERIALS; n++) {
+		issue(i, &args, &cert);
+		cr_assert_eq(strlen(cert.serial), 40, "%s", cert.serial);
+		cr_assert_lt(cert.serial[0], '8', "%s", cert.serial);
+		serials[n] = cert.serial;
+		count_bits(cert.serial, ones);
+	}
+	qsort(serials, SERIALS, sizeof(*serials), by_text);
+	for (size_t n = 1; n < SERIALS; n++)
+		cr_assert_str_neq(serials[n - 1], serials[n]);
+	/* A fair bit is farther from the middle once in some 10^15 times. */
+	for (size_t n = 0; n < BITS; n++)
+		random += abs(ones[n] - SERIALS / 2) < 400;
+	cr_expect_geq(random, 128);
 }
 
 Test(generic_ca, keeps_the_ca_it_made)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "issuer/issuer.h"
+#include "t/sign/fixture.h"
 #include "t/x509/fixture.h"
 
 static struct arena *a;
@@ -19,6 +20,7 @@ setup(void)
 {
 	a = arena_new();
 	dir = t_dir(a);
+	t_signer(a, dir);
 }
 
 static void
@@ -119,6 +121,7 @@ Test(openssl, accepts_every_kind_of_ca_and_leaf)
 		struct issuer *i;
 
 		dir = t_dir(a);
+		t_signer(a, dir);
 		i = open_issuer(confs[n]);
 		for (size_t k = 0; k < NELEM(leaves); k++) {
 			issue(i, t_key_of(a, leaves[k].algorithm,

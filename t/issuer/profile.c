@@ -111,6 +111,8 @@ Test(profile, allows_the_names_its_patterns_match)
 		/* The subject is a name too. */
 		{ "evil.com", TEXTS("a.example.com"), TEXTS("*.example.com"),
 		  NULL, false },
+		{ "evil.com.", TEXTS("a.example.com"), TEXTS("*.example.com"),
+		  NULL, false },
 		{ "Web server", TEXTS("a.example.com"), TEXTS("*.example.com"),
 		  NULL, true },
 		{ "db1", { 0 }, TEXTS("*.example.com"), NULL, false },

@@ -6,8 +6,13 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
+#include "codec/settings.h"
+#include "t/sign/fixture.h"
 #include "t/x509/fixture.h"
+#include "x509/der.h"
 #include "x509/name.h"
 #include "x509/tbs.h"
 
@@ -16,12 +21,16 @@ static const struct key_type p256 = { "ECDSA", 256 };
 static struct arena *a;
 static struct err e;
 static char *dir, *path;
+static struct settings set;
+static pid_t holder;
 
 static void
 setup(void)
 {
 	a = arena_new();
 	dir = t_dir(a);
+	set = t_signer_settings(a, dir);
+	holder = t_signer_start(a, &set);
 	path = arena_printf(a, "%s/ca/iss.key", dir);
 }
 
@@ -31,7 +40,7 @@ teardown(void)
 	arena_free(a);
 }
 
-TestSuite(sign, .init = setup, .fini = teardown);
+TestSuite(sign, .init = setup, .fini = teardown, .timeout = 60);
 
 static unsigned
 mode_of(const char *p)
@@ -136,9 +145,12 @@ Test(sign, refuses_files_that_are_no_ca_key)
 		cr_expect_eq(e.code, E_INVALID);
 	}
 	e = (struct err){ 0 };
-	cr_expect_null(sign_open("/nonexistent/key", &e));
+	cr_expect_null(sign_open(arena_printf(a, "%s/none", dir), &e));
 	cr_expect_eq(e.code, E_INVALID);
-	cr_expect_null(sign_open(dir, &e));
+	e = (struct err){ 0 };
+	cr_assert_eq(mkdir(arena_printf(a, "%s/sub", dir), 0700), 0);
+	cr_expect_null(sign_open(arena_printf(a, "%s/sub", dir), &e));
+	cr_expect_eq(e.code, E_INVALID);
 }
 
 Test(sign, makes_no_key_a_ca_may_not_have)
@@ -185,7 +197,8 @@ Test(sign, signs_with_every_kind_of_ca_key)
 
 		path = arena_printf(a, "%s/ca/%zu.key", dir, i);
 		s = open_new(types[i]);
-		cr_expect_eq(sign_tbs(s, a, make_tbs(s, false, 60), false,
+		t_sign_bind(a, s);
+		cr_expect_eq(sign_tbs(s, a, make_tbs(s, false, 60), 0,
 		    &signature, &e), 0, "%s", e.msg);
 		cr_expect_gt(signature.len, 64);
 		sign_close(s);
@@ -201,17 +214,19 @@ Test(sign, looks_at_what_it_signs)
 
 	path = arena_printf(a, "%s/ca/other.key", dir);
 	other = open_new((struct key_type){ "ECDSA", 384 });
-	cr_expect_eq(sign_tbs(s, a, tbs, false, &signature, &e), 0);
-	cr_expect_eq(sign_tbs(s, a, shorter, false, &signature, &e), -1);
-	cr_expect_eq(sign_tbs(s, a, none, false, &signature, &e), -1);
-	cr_expect_eq(sign_tbs(other, a, tbs, false, &signature, &e), -1,
+	t_sign_bind(a, s);
+	t_sign_bind(a, other);
+	cr_expect_eq(sign_tbs(s, a, tbs, 0, &signature, &e), 0);
+	cr_expect_eq(sign_tbs(s, a, shorter, 0, &signature, &e), -1);
+	cr_expect_eq(sign_tbs(s, a, none, 0, &signature, &e), -1);
+	cr_expect_eq(sign_tbs(other, a, tbs, 0, &signature, &e), -1,
 	    "another algorithm");
-	cr_expect_eq(sign_tbs(s, a, make_tbs(s, true, 60), false, &signature,
+	cr_expect_eq(sign_tbs(s, a, make_tbs(s, true, 60), 0, &signature,
 	    &e), -1, "a CA");
 	cr_expect_eq(e.code, E_FORBIDDEN);
-	cr_expect_eq(sign_tbs(s, a, make_tbs(s, true, 60), true, &signature,
+	cr_expect_eq(sign_tbs(s, a, make_tbs(s, true, 60), SIGN_CA, &signature,
 	    &e), 0);
-	cr_expect_eq(sign_tbs(s, a, make_tbs(s, false, 0), false, &signature,
+	cr_expect_eq(sign_tbs(s, a, make_tbs(s, false, 0), 0, &signature,
 	    &e), -1, "no lifetime");
 	sign_close(s);
 	sign_close(other);

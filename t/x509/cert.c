@@ -97,6 +97,33 @@ Test(cert, is_read_into_plain_values)
 	cr_expect_eq(strlen(c[0].fingerprint), 64);
 }
 
+Test(cert, serial_is_read_in_every_spelling)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "0a1b", "0a1b" }, { "a1b", "0a1b" }, { "A1B", "0a1b" },
+		{ "0A:1B", "0a1b" }, { "0x0a1b", "0a1b" },
+		{ "00:00:0A:1B", "0a1b" }, { " 0a 1b", "0a1b" },
+		{ "0000000000000000000000000000000000000000000000a1b",
+		    "0a1b" },
+		{ "ff", "ff" }, { "00ff", "ff" }, { "0", "00" },
+		{ "7fffffffffffffffffffffffffffffffffffffff",
+		    "7fffffffffffffffffffffffffffffffffffffff" },
+		{ "17fffffffffffffffffffffffffffffffffffffff", NULL },
+		{ "", NULL }, { "0x", NULL }, { ":", NULL }, { "0g", NULL },
+		{ "-1", NULL }, { "1x2", NULL },
+	};
+
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		const char *got = serial_parse(a, cases[i].text);
+
+		cr_expect(got == NULL ? cases[i].want == NULL :
+		    cases[i].want != NULL && streq(got, cases[i].want),
+		    "\"%s\" is %s", cases[i].text, got);
+	}
+}
+
 Test(cert, that_is_damaged_is_refused)
 {
 	struct made m = make("x.example.com", NULL, false);

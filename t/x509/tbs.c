@@ -139,6 +139,13 @@ Test(tbs, that_leaves_doubt_is_no_end_entity)
 		ROW("231114221320Z", "231114221360Z", -1),
 		ROW("231114221320Z", "231114221320z", -1),
 		ROW("231114221320Z", "231314221320Z", -1),
+		/* keyUsage with bits that are not used, or used for nothing */
+		ROW("\x03\x02\x07\x80", "\x03\x02\x07\xc0", 1),
+		ROW("\x03\x02\x07\x80", "\x03\x02\x06\x80", 1),
+		ROW("\x03\x02\x07\x80", "\x03\x02\x08\x80", 1),
+		/* an extension's name in more octets than it takes */
+		ROW("\x06\x03\x55\x1d\x0f", "\x06\x03\x55\x80\x0f", -1),
+		ROW("\x06\x03\x55\x1d\x0f", "\x06\x03\x55\x1d\x8f", -1),
 		/* version 1 */
 		ROW("\xa0\x03\x02\x01\x02", "\xa0\x03\x02\x01\x00", -1),
 #undef ROW
@@ -157,6 +164,50 @@ Test(tbs, that_leaves_doubt_is_no_end_entity)
 		if (rc == 0)
 			cr_expect(info.ca, "case %zu", i);
 	}
+}
+
+Test(tbs, has_a_positive_serial_number_in_few_octets)
+{
+	static const struct {
+		const char *with;	/* in place of its first octets */
+		int want;
+	} cases[] = {
+		{ "\x10\x00", 0 }, { "\x00\x80", 0 }, { "\x00\x7f", -1 },
+		{ "\x00\x00", -1 }, { "\x80\x00", -1 }, { "\xff\x80", -1 },
+	};
+	struct tbs t = sample();
+	struct tbs_info info;
+	struct bytes der;
+
+	memcpy(t.serial, "\x12\x34", 2);
+	cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+	for (size_t i = 0; i < NELEM(cases); i++)
+		cr_expect_eq(tbs_read(a, change(der, "\x12\x34",
+		    cases[i].with, 2), &info, &e), cases[i].want, "case %zu",
+		    i);
+	memset(t.serial, 0, sizeof(t.serial));
+	cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+	cr_expect_eq(tbs_read(a, der, &info, &e), -1, "zero");
+}
+
+/* Another spelling of id-kp-OCSPSigning would not be seen for what it is. */
+Test(tbs, spells_purposes_in_one_way)
+{
+	static const char *names[] = { "serverAuth" };
+	static const char *with[] = { "\x80\x09", "\x03\x89", "\x83\x80" };
+	struct tbs t = sample();
+	struct tbs_info info;
+	struct bytes der;
+
+	t.ekus = (struct texts){ names, 1 };
+	cr_assert_eq(tbs_make(a, &t, &der, &e), 0, "%s", e.msg);
+	cr_expect_eq(tbs_read(a, der, &info, &e), 0);
+	cr_expect_not(info.ocsp);
+	for (size_t i = 0; i < NELEM(with); i++)
+		cr_expect_eq(tbs_read(a, change(change(der,
+		    "\x06\x01\x05\x05\x07\x03\x01",
+		    "\x06\x01\x05\x05\x07\x7e\x7e", 7), "\x7e\x7e",
+		    with[i], 2), &info, &e), -1, "case %zu", i);
 }
 
 Test(tbs, takes_no_unknown_usage)
