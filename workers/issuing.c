@@ -10,6 +10,7 @@
 
 enum {
 	IDLE_MS = 250,		/* between two looks at an empty queue */
+	WAITING_MS = 100,	/* after a look that found what cannot be done */
 };
 
 /* What one child knows between its jobs. */
@@ -21,6 +22,7 @@ struct issuer_child {
 	bool holding;		/* there may be jobs in our name to give back */
 	char begun[160];	/* the one among them that was begun, or "" */
 	bool reachable;		/* the database was, when last tried */
+	struct err waits;	/* why jobs wait, as last told */
 };
 
 /* The scheduler speaks of the database for all children. */
@@ -35,14 +37,29 @@ unreachable(struct issuer_child *w, const struct err *e)
 	pause_ms(backoff_next(&w->wait));
 }
 
+/* Many jobs may wait for one thing: it is told once. */
 static void
-report(const char *id, const struct issue_outcome *out)
+report_waiting(struct issuer_child *w, const struct err *why)
+{
+	if (streq(w->waits.msg, why->msg))
+		return;
+	w->waits = *why;
+	log_err(LOG_WARN, "jobs wait", why, NULL, NULL);
+}
+
+static void
+report(struct issuer_child *w, const char *id,
+    const struct issue_outcome *out)
 {
 	switch (out->end) {
 	case ISSUE_DONE:
 		log_info("certificate issued", "job_id", id,
 		    "certificate_id", out->certificate_id, "serial",
 		    out->serial, NULL);
+		w->waits = (struct err){ 0 };
+		break;
+	case ISSUE_WAITS:
+		report_waiting(w, &out->why);
 		break;
 	case ISSUE_FAILED:
 		log_warn("certificate not issued", "job_id", id,
@@ -68,7 +85,7 @@ run_jobs(struct issuer_child *w, const struct texts *ids, struct err *e)
 	for (size_t i = 0; i < ids->n && rc == 0 && !stopping(); i++) {
 		rc = issue_job(&c, ids->v[i], w->name, &out, e);
 		if (rc == 0)
-			report(ids->v[i], &out);
+			report(w, ids->v[i], &out);
 		else
 			snprintf(w->begun, sizeof(w->begun), "%s", ids->v[i]);
 		arena_reset(c.a);
@@ -105,6 +122,8 @@ turn(struct issuer_child *w)
 	w->wait.now = 0;
 	if (run_jobs(w, &ids, &e) < 0)
 		unreachable(w, &e);
+	else if (ids.n > 0 && w->waits.code != E_OK)
+		pause_ms(WAITING_MS);
 	return ids.n;
 }
 

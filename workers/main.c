@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "domain/seed.h"
+#include "sign/sign.h"
 #include "workers.h"
 
 /* What every mode begins with. */
@@ -168,6 +169,7 @@ load_settings(struct program *p)
 		return complain(&e);
 	log_open("certctl-workers", (enum log_level)log_level_parse(
 	    p->set.log_level));
+	sign_use(p->set.signer_socket);
 	p->c.a = arena_new();
 	p->c.db = db_new(p->set.database_url, "certctl-workers");
 	return 0;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "domain/ca_key.h"
 #include "domain/issue.h"
 #include "domain/opened.h"
 #include "domain/sweep.h"
@@ -22,12 +23,23 @@ finish_intents(struct ctx *c, int64_t *n, struct err *e)
 
 #define SET(m) offsetof(struct settings, m)
 
-static const struct task {
+struct task {
 	const char *name;
 	size_t setting;		/* of its period in struct settings, or ... */
 	int64_t period_s;	/* ... this, if not 0 */
 	int (*run)(struct ctx *c, int64_t *n, struct err *e);
-} tasks[] = {
+};
+
+/* What a child does. */
+struct duties {
+	const struct task *tasks;
+	size_t n;
+	enum log_level say;	/* when the database comes and goes */
+	bool chain;		/* what one does the next one has to know */
+	bool ends;		/* once it did something: memory goes with it */
+};
+
+static const struct task sweeps[] = {
 	{ "renewal check", SET(renewal_check_interval), 0, sweep_renewals },
 	{ "short-lived renewal", SET(short_lived_expiry_check_interval), 0,
 	    sweep_short_renewals },
@@ -38,7 +50,24 @@ static const struct task {
 	    sweep_short_lived },
 	{ "open intents", 0, 60, finish_intents },
 	{ "certificate counts", 0, 5, sweep_counts },
+	{ "publication records", 0, 3600, publication_forget },
 };
+
+static const struct task publications[] = {
+	{ "CA keys", 0, 10, ca_key_sweep },
+	{ "OCSP responders", 0, 2, responder_sweep },
+	{ "CRLs", 0, 1, crl_sweep },
+	{ "CRL files", 0, 1, crl_files_sweep },
+};
+
+static const struct task long_lists[] = {
+	{ "long CRLs", 0, 1, crl_sweep_long },
+	{ "files of long CRLs", 0, 1, crl_files_sweep_long },
+};
+
+enum { TASKS_MAX = 16 };
+_Static_assert(NELEM(sweeps) <= TASKS_MAX && NELEM(publications) <= TASKS_MAX,
+    "a table of tasks has a turn for each");
 
 /* Where a task stands. */
 struct turn {
@@ -79,7 +108,8 @@ note_trouble(const struct task *t, struct turn *turn, const struct err *e)
 		log_info("a sweep works again", "task", t->name, NULL);
 }
 
-static void
+/* How much it did. */
+static int64_t
 run_task(struct ctx *c, const struct task *t, struct turn *turn)
 {
 	int64_t n = 0, period = period_us(t, c->set), began = mono_us();
@@ -100,46 +130,95 @@ run_task(struct ctx *c, const struct task *t, struct turn *turn)
 		period = RETRY_US;
 	turn->due_us = mono_us() + period * 9 / 10 + random_us(period / 5);
 	arena_reset(c->a);
+	return n;
 }
 
-/* True if the database answers; one line when it stops, one when it is back. */
+/* True if the database answers; one line when it stops, one when it is back,
+ * at level SAY. */
 static bool
-reachable(struct ctx *c, bool *was, struct backoff *wait)
+reachable(struct ctx *c, bool *was, struct backoff *wait, enum log_level say)
 {
 	struct err e = { 0 };
 
 	if (db_ready(c->db, &e) == 0) {
 		if (!*was)
-			log_info("the database is back", NULL);
+			log_line(say, "the database is back", NULL);
 		*was = true;
 		wait->now = 0;
 		return true;
 	}
 	if (*was)
-		log_err(LOG_WARN, "the database does not answer", &e, NULL,
-		    NULL);
+		log_err(say, "the database does not answer", &e, NULL, NULL);
 	*was = false;
 	pause_ms(backoff_next(wait));
 	return false;
 }
 
-int
-schedule(struct ctx *c)
+/* One look at the clock; true if anything was done. */
+static bool
+look(struct ctx *c, const struct duties *d, struct turn *turns)
 {
-	struct turn turns[NELEM(tasks)] = { 0 };
-	struct backoff wait = { 100, 5000, 0 };
-	bool was = true;
+	bool did = false;
 
-	for (size_t i = 0; i < NELEM(tasks); i++)
-		turns[i].due_us = mono_us() + random_us(SPREAD_US);
-	while (!stopping()) {
-		if (!reachable(c, &was, &wait))
+	for (size_t i = 0; i < d->n && !stopping(); i++) {
+		if (turns[i].due_us > mono_us() ||
+		    run_task(c, &d->tasks[i], &turns[i]) == 0)
 			continue;
-		for (size_t i = 0; i < NELEM(tasks) && !stopping(); i++)
-			if (turns[i].due_us <= mono_us())
-				run_task(c, &tasks[i], &turns[i]);
+		did = true;
+		if (d->chain && i + 1 < d->n)
+			turns[i + 1].due_us = 0;
+	}
+	return did;
+}
+
+static int
+run_tasks(struct ctx *c, const struct duties *d)
+{
+	struct turn turns[TASKS_MAX] = { 0 };
+	struct backoff wait = { 100, 5000, 0 };
+	bool was = true, did = false;
+
+	for (size_t i = 0; i < d->n; i++)
+		turns[i].due_us = mono_us() + random_us(SPREAD_US);
+	while (!stopping() && !(did && d->ends)) {
+		if (!reachable(c, &was, &wait, d->say))
+			continue;
+		did = look(c, d, turns);
 		pause_ms(LOOK_MS);
 	}
 	opened_close();
 	return 0;
+}
+
+int
+schedule(struct ctx *c, const char *place)
+{
+	static const struct duties all = {
+		sweeps, NELEM(sweeps), LOG_WARN, false, false
+	};
+
+	(void)place;
+	return run_tasks(c, &all);
+}
+
+int
+publish(struct ctx *c, const char *place)
+{
+	static const struct duties all = {
+		publications, NELEM(publications), LOG_DEBUG, true, false
+	};
+
+	(void)place;
+	return run_tasks(c, &all);
+}
+
+int
+publish_long(struct ctx *c, const char *place)
+{
+	static const struct duties all = {
+		long_lists, NELEM(long_lists), LOG_DEBUG, true, true
+	};
+
+	(void)place;
+	return run_tasks(c, &all);
 }

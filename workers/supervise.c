@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +15,20 @@
 enum {
 	STOP_S = 30,		/* for children to finish what they began */
 	HEALTHY_US = 5000000,	/* a child that lived so long started well */
-	SLOTS_MAX = 65,
+	SLOTS_MAX = 67,
+	PATIENT = 10,		/* niceness of what can wait for all others */
+};
+
+/* What the first children do; all others do as the last. */
+static const struct kind {
+	const char *name;	/* on the database server */
+	int (*run)(struct ctx *c, const char *place);
+	int nice;
+} kinds[] = {
+	{ "certctl-scheduler", schedule, 0 },
+	{ "certctl-publisher", publish, PATIENT },
+	{ "certctl-long-crls", publish_long, PATIENT },
+	{ "certctl-issuing", issuing, 0 },
 };
 
 /* A child's place: it is filled again when the child dies. */
@@ -82,17 +96,17 @@ catch_stop(void)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* The life of a child: the first slot sweeps, the others issue. */
+/* The life of a child. */
 _Noreturn static void
 live(const struct settings *set, size_t slot, pid_t parent)
 {
-	bool sweeps = slot == 0;
+	const struct kind *kind = &kinds[slot < NELEM(kinds) ? slot :
+	    NELEM(kinds) - 1];
 	char host[128] = "localhost", place[192];
 	static struct seal *seal;
 	struct ctx c = {
 		.a = arena_new(),
-		.db = db_new(set->database_url, sweeps ? "certctl-scheduler" :
-		    "certctl-issuing"),
+		.db = db_new(set->database_url, kind->name),
 		.set = set,
 		.actor = { .kind = ACTOR_SYSTEM, .id = "system" },
 		.seal = &seal,
@@ -101,12 +115,14 @@ live(const struct settings *set, size_t slot, pid_t parent)
 
 	/* Not SIGKILL: what is begun is to be finished. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) +
+	    kind->nice);
 	catch_stop();
 	if (getppid() != parent)
 		_exit(0);
 	gethostname(host, sizeof(host) - 1);
 	snprintf(place, sizeof(place), "%s/%d.%zu.", host, (int)parent, slot);
-	rc = sweeps ? schedule(&c) : issuing(&c, place);
+	rc = kind->run(&c, place);
 	db_free(c.db);
 	arena_free(c.a);
 	exit(rc);
@@ -142,7 +158,8 @@ bury(struct slot *slots, size_t n, pid_t pid, int status)
 		if (mono_us() - slots[i].born_us > HEALTHY_US)
 			slots[i].wait.now = 0;
 		slots[i].due_us = mono_us() + slots[i].wait.now * 1000;
-		if (stopping())
+		/* One that ended by itself begins anew. */
+		if (stopping() || status == 0)
 			return;
 		snprintf(number, sizeof(number), "%d", (int)pid);
 		snprintf(how, sizeof(how), WIFSIGNALED(status) ?
@@ -190,7 +207,7 @@ attend(struct slot *slots, size_t n)
 int
 supervise(const struct settings *set)
 {
-	size_t n = 1 + (size_t)set->renewal_concurrency;
+	size_t n = NELEM(kinds) - 1 + (size_t)set->renewal_concurrency;
 	struct slot slots[SLOTS_MAX] = { 0 };
 	sigset_t signals = awaited();
 	int64_t end;

@@ -1,6 +1,6 @@
 /*
  * certctl-workers: one parent that keeps its children alive, one child that
- * runs the sweeps by the clock, and some that issue.
+ * runs the sweeps by the clock, two that publish, and some that issue.
  */
 #ifndef CERTCTL_WORKERS_WORKERS_H
 #define CERTCTL_WORKERS_WORKERS_H
@@ -26,8 +26,14 @@ struct backoff {
 };
 int64_t backoff_next(struct backoff *b);
 
-/* Run the sweeps until asked to end. */
-int schedule(struct ctx *c);
+/*
+ * Run the sweeps until asked to end; publish() those of CRLs and OCSP, which
+ * must not delay the others; publish_long() makes the CRLs that take seconds
+ * and much memory, and ends when it made one.
+ */
+int schedule(struct ctx *c, const char *place);
+int publish(struct ctx *c, const char *place);
+int publish_long(struct ctx *c, const char *place);
 
 /* Issue until asked to end, at PLACE, where no other process is. */
 int issuing(struct ctx *c, const char *place);

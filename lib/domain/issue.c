@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "domain/ca_key.h"
 #include "domain/directory.h"
 #include "domain/opened.h"
+#include "domain/work.h"
 #include "issuer/issuer.h"
 #include "x509/cert.h"
 #include "x509/csr.h"
@@ -90,7 +92,8 @@ full_chain(struct arena *a, const struct issued *i)
  */
 static int
 store(struct ctx *c, const struct issuance *w, const struct issued *issued,
-    const char *worker, bool *completed, struct err *e)
+    const char *ca_key_id, const char *worker, bool *completed,
+    struct err *e)
 {
 	struct db_batch *b = db_batch(c->db, c->a);
 	struct x509_cert *certs, *leaf;
@@ -111,7 +114,8 @@ store(struct ctx *c, const struct issuance *w, const struct issued *issued,
 	    db_text(leaf->spki_hash), db_text(full_chain(c->a, issued)),
 	    db_text(w->intent_csr_pem), db_text(leaf->key.algorithm),
 	    db_int(leaf->key.bits), db_text(id_new(c->a, "job")),
-	    db_str(c->actor.id), db_text(actor_type(&c->actor)));
+	    db_str(c->actor.id), db_text(actor_type(&c->actor)),
+	    db_text(ca_key_id), db_text(id_new(c->a, "rev")));
 	if (db_run(b, e) < 0)
 		return -1;
 	*completed = db_scalar(b, 0) > 0;
@@ -127,16 +131,8 @@ finish(struct ctx *c, struct issuer *issuer, const struct issuance *w,
 
 	if (issuer_finish(issuer, c->a, w->tbs, &issued, e) < 0)
 		return -1;
-	return store(c, w, &issued, worker, completed, e);
-}
-
-static const char *
-pki_url(struct ctx *c, const char *what, const char *id, const char *suffix)
-{
-	if (blank(c->set->pki_base_url))
-		return NULL;
-	return arena_printf(c->a, "%s/%s/%s%s", c->set->pki_base_url, what,
-	    id, suffix);
+	return store(c, w, &issued, opened_ca_key(issuer), worker, completed,
+	    e);
 }
 
 static int
@@ -175,17 +171,14 @@ static int
 prepare(struct ctx *c, struct issuer *issuer, const struct issuance *w,
     struct issue_intent *out, bool *bad_csr, struct err *e)
 {
-	const char *id = w->issuer.issuer_id;
 	struct profile_rules rules;
 	struct issue_args args = {
 		.common_name = w->common_name,
 		.sans = w->sans,
-		.aia_ocsp_url = pki_url(c, "ocsp", id, ""),
-		.aia_issuer_url = pki_url(c, "ca", id, ".cer"),
-		.cdp_url = pki_url(c, "crl", id, ""),
 		.now = now_s(),
 	};
 
+	ca_key_locations(c, opened_ca_key(issuer), &args);
 	if (w->profile.id != NULL) {
 		if (read_rules(c, w, &rules, e) < 0)
 			return -1;
@@ -325,9 +318,12 @@ issue_job(struct ctx *c, const char *id, const char *worker,
 	}
 	if (rc == 0)
 		return 0;
+	/* If it is the database, this fails too. */
 	if (out->why.code == E_UNAVAILABLE) {
-		*e = out->why;
-		return -1;
+		if (work_postpone(c, id, worker, e) < 0)
+			return -1;
+		out->end = ISSUE_WAITS;
+		return 0;
 	}
 	return fail(c, id, worker, bad_csr, out, e);
 }

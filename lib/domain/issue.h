@@ -21,13 +21,14 @@ enum {
 enum issue_end {
 	ISSUE_DONE,	/* stored, the job is completed */
 	ISSUE_FAILED,	/* the job failed, its reason is recorded */
+	ISSUE_WAITS,	/* the signer or a CA is not there; tried again soon */
 	ISSUE_GONE,	/* not ours: cancelled, or another worker's by now */
 };
 
 struct issue_outcome {
 	enum issue_end end;
 	const char *certificate_id, *serial;	/* in C's arena, or NULL */
-	struct err why;				/* ISSUE_FAILED */
+	struct err why;			/* ISSUE_FAILED, ISSUE_WAITS */
 };
 
 /*

@@ -2,14 +2,16 @@
 
 #include <stdlib.h>
 
+#include "domain/ca_key.h"
 #include "domain/connector.h"
+#include "issuer/authority.h"
 #include "issuer/issuer.h"
 
 enum { OPENED_MAX = 32 };
 
 static struct opened {
 	struct issuer *issuer;	/* NULL: free */
-	char *id;
+	char *id, *ca_key_id;
 	int64_t revision;
 } opened[OPENED_MAX];
 
@@ -21,6 +23,7 @@ forget(struct opened *o)
 {
 	issuer_close(o->issuer);
 	free(o->id);
+	free(o->ca_key_id);
 	*o = (struct opened){ 0 };
 }
 
@@ -45,8 +48,19 @@ find(const struct issuer_row *row)
 	return NULL;
 }
 
+static char *
+copy(const char *s)
+{
+	char *out = s != NULL ? strdup(s) : NULL;
+
+	if (s != NULL && out == NULL)
+		abort();
+	return out;
+}
+
 static void
-keep(const struct issuer_row *row, struct issuer *issuer)
+keep(const struct issuer_row *row, struct issuer *issuer,
+    const char *ca_key_id)
 {
 	struct opened *o = NULL;
 
@@ -57,9 +71,8 @@ keep(const struct issuer_row *row, struct issuer *issuer)
 		o = &opened[hand++ % OPENED_MAX];
 		forget(o);
 	}
-	o->id = strdup(row->issuer_id);
-	if (o->id == NULL)
-		abort();
+	o->id = copy(row->issuer_id);
+	o->ca_key_id = copy(ca_key_id);
 	o->issuer = issuer;
 	o->revision = row->issuer_revision;
 }
@@ -119,7 +132,8 @@ open_with(struct ctx *c, const struct issuer_row *row, const char *conf,
 		if (i == NULL)
 			return NULL;
 		mine = issuer_ca_cert(i);
-		if (mine == NULL || streq(mine, or_empty(env.ca_cert_pem)))
+		if (mine == NULL || streq(mine, or_empty(env.ca_cert_pem)) ||
+		    row->ca_key_id != NULL)
 			return i;
 		if (keep_ca_cert(c, row->issuer_id, mine, &env.ca_cert_pem,
 		    e) == 0 && streq(mine, or_empty(env.ca_cert_pem)))
@@ -133,23 +147,52 @@ open_with(struct ctx *c, const struct issuer_row *row, const char *conf,
 	return NULL;
 }
 
+/* Note the CA key I signs with, or see that it is the one that is noted. */
+static int
+know_ca_key(struct ctx *c, const struct issuer_row *row, struct issuer *i,
+    const char **id, struct err *e)
+{
+	struct authority_id k;
+
+	if (row->ca_key_id == NULL)
+		return ca_key_keep(c, row->issuer_id, i, id, e);
+	if (authority_identify(c->a, issuer_ca_cert(i), &k, e) < 0)
+		return -1;
+	*id = k.id;
+	return streq(k.id, row->ca_key_id) ? 0 : err_set(e, E_UNAVAILABLE,
+	    "no worker has opened it with its present CA key yet");
+}
+
 struct issuer *
 opened_get(struct ctx *c, const struct issuer_row *row, struct err *e)
 {
 	struct issuer *i = find(row);
 	struct err why = { 0 };
-	const char *conf;
+	const char *conf, *ca_key_id = NULL;
 
 	if (i != NULL)
 		return i;
 	conf = config_open(c, row->encrypted_config, row->config, &why);
 	if (conf != NULL)
 		i = open_with(c, row, conf, &why);
+	if (i != NULL && know_ca_key(c, row, i, &ca_key_id, &why) < 0) {
+		issuer_close(i);
+		i = NULL;
+	}
 	if (i == NULL) {
 		*e = why;
 		err_prefix(e, "issuer \"%s\"", row->issuer_id);
 		return NULL;
 	}
-	keep(row, i);
+	keep(row, i, ca_key_id);
 	return i;
+}
+
+const char *
+opened_ca_key(const struct issuer *issuer)
+{
+	for (size_t i = 0; i < OPENED_MAX; i++)
+		if (opened[i].issuer == issuer)
+			return opened[i].ca_key_id;
+	return NULL;
 }

@@ -22,6 +22,9 @@ struct issuer_row {
 	struct bytes encrypted_config;	/* all of it; none: CONFIG is all */
 	const char *ca_cert_pem;	/* what it made for itself, or NULL */
 	int64_t issuer_revision;	/* changes with the configuration */
+	/* The CA key it was last opened with, for a process that may not note
+	 * another: E_UNAVAILABLE then, until a worker has.  NULL: note it. */
+	const char *ca_key_id;
 };
 
 /* Rows for the field table of a struct S with a struct issuer_row M in it;
@@ -41,6 +44,9 @@ struct issuer_row {
  */
 struct issuer *opened_get(struct ctx *c, const struct issuer_row *row,
     struct err *e);
+
+/* The CA key an opened issuer signs with; NULL if it signs elsewhere. */
+const char *opened_ca_key(const struct issuer *issuer);
 
 /* Close them all. */
 void opened_close(void);

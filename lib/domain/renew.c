@@ -27,6 +27,9 @@ may_renew(const struct certificate *cert, bool force, struct err *e)
 {
 	unsigned allows = certificate_allows(cert->status);
 
+	if (streq(or_empty(cert->source), "EST"))
+		return err_set(e, E_CONFLICT,
+		    "the holder of this certificate renews it over EST");
 	if ((allows & MAY_RENEW) || (force && (allows & MAY_RENEW_FORCED)))
 		return 0;
 	if (streq(cert->status, "RenewalInProgress"))

@@ -3,6 +3,8 @@
 #include "base/text.h"
 #include "domain/issue.h"
 
+enum { POSTPONE_S = 2 };
+
 struct claimed {
 	const char *id;
 };
@@ -40,5 +42,16 @@ work_release(struct ctx *c, const char *place, const char *unharmed,
 	struct db_batch *b = db_batch(c->db, c->a);
 
 	db_add(b, Q_WORK_RELEASE, db_text(place), db_text(unharmed));
+	return db_run(b, e);
+}
+
+int
+work_postpone(struct ctx *c, const char *id, const char *worker,
+    struct err *e)
+{
+	struct db_batch *b = db_batch(c->db, c->a);
+
+	db_add(b, Q_WORK_POSTPONE, db_text(id), db_text(worker),
+	    db_int(POSTPONE_S));
 	return db_run(b, e);
 }

@@ -23,4 +23,9 @@ int work_claim(struct ctx *c, const char *worker, int64_t max,
 int work_release(struct ctx *c, const char *place, const char *unharmed,
     struct err *e);
 
+/* Let job ID of WORKER wait for a moment, at no cost: what it needs is not
+ * there. */
+int work_postpone(struct ctx *c, const char *id, const char *worker,
+    struct err *e);
+
 #endif

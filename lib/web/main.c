@@ -33,7 +33,7 @@ on_stop(int sig)
 	alarm(STOP_S);
 }
 
-/* Of every reply; one text, because nothing in them varies. */
+/* Of every reply to a browser; one text, because nothing in them varies. */
 static const char security_headers[] =
     "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
     "X-Frame-Options: DENY\r\n"
@@ -106,6 +106,23 @@ handle(const struct match *m, struct web_req *rq, struct web_res *rs,
 	return web_send_text(rs, 404, "404 page not found\n");
 }
 
+/* E as the reply; what is not the client's fault is logged. */
+static void
+fail(const struct responder *responder, struct web_req *rq,
+    struct web_res *rs, const struct err *e)
+{
+	if (responder->fail != NULL)
+		responder->fail(rq, rs, e);
+	else
+		web_send_err(rq, rs, e);
+	if (e->code == E_INTERNAL || e->code == E_UPSTREAM ||
+	    e->code == E_UNAVAILABLE)
+		log_line(LOG_ERROR, "request failed", "request_id",
+		    rq->request_id, "method", rq->method_name, "path",
+		    rq->path, "error", e->msg, "detail",
+		    e->detail[0] != '\0' ? e->detail : NULL, NULL);
+}
+
 /* Decide the reply: it is in RS whatever happens. */
 static void
 answer(const struct responder *responder, const struct settings *set,
@@ -115,8 +132,9 @@ answer(const struct responder *responder, const struct settings *set,
 	struct err e = { 0 }, refused = { 0 };
 	int rc = request_read(rq, responder, &m, &e);
 
-	add_cors(set, rq, &m, rs);
-	if (rq->method == WEB_OPTIONS) {
+	if (responder->headers == NULL)
+		add_cors(set, rq, &m, rs);
+	if (rq->method == WEB_OPTIONS && responder->headers == NULL) {
 		if (m.open)
 			refuse_method(&m, rs);
 		else
@@ -125,24 +143,21 @@ answer(const struct responder *responder, const struct settings *set,
 	}
 	/* A malformed request is told so only to those who may know. */
 	if (responder->begin(rq, rs, m.route, &refused) < 0) {
-		web_send_refusal(rs, &refused);
+		if (responder->fail != NULL)
+			responder->fail(rq, rs, &refused);
+		else
+			web_send_refusal(rs, &refused);
 		responder->end(rq, rs);
 		return;
 	}
 	if (rc == 0)
-		rc = request_read_body(rq, set->max_body_size, read_stream,
+		rc = request_read_body(rq, responder->max_body > 0 ?
+		    responder->max_body : set->max_body_size, read_stream,
 		    fcgi->in, &e);
 	if (rc == 0)
 		rc = handle(&m, rq, rs, &e);
-	if (rc < 0) {
-		web_send_err(rq, rs, &e);
-		if (e.code == E_INTERNAL || e.code == E_UPSTREAM ||
-		    e.code == E_UNAVAILABLE)
-			log_line(LOG_ERROR, "request failed", "request_id",
-			    rq->request_id, "method", rq->method_name, "path",
-			    rq->path, "error", e.msg, "detail",
-			    e.detail[0] != '\0' ? e.detail : NULL, NULL);
-	}
+	if (rc < 0)
+		fail(responder, rq, rs, &e);
 	responder->end(rq, rs);
 }
 
@@ -156,16 +171,20 @@ add_header(struct buf *b, const char *name, const char *value)
 }
 
 static void
-send_reply(FCGX_Request *fcgi, const struct web_req *rq,
-    const struct web_res *rs)
+send_reply(const struct responder *responder, FCGX_Request *fcgi,
+    const struct web_req *rq, const struct web_res *rs)
 {
 	struct buf h = BUF(rs->a);
 
 	buf_puts(&h, "Status: ");
 	buf_int(&h, rs->status);
+	/* NGINX sends what it is given, and old clients want a phrase. */
+	buf_putc(&h, ' ');
+	buf_puts(&h, status_reason(rs->status));
 	buf_puts(&h, "\r\n");
 	add_header(&h, "X-Request-ID", rq->request_id);
-	buf_add(&h, security_headers, sizeof(security_headers) - 1);
+	buf_puts(&h, responder->headers != NULL ? responder->headers :
+	    security_headers);
 	for (size_t i = 0; i < rs->n_headers; i++)
 		add_header(&h, rs->header[i].name, rs->header[i].value);
 	if (rs->content_type != NULL) {
@@ -188,7 +207,7 @@ serve_one(const struct responder *responder, const struct settings *set,
 	struct web_res rs = { .a = a, .body = BUF(a) };
 
 	answer(responder, set, fcgi, &rq, &rs);
-	send_reply(fcgi, &rq, &rs);
+	send_reply(responder, fcgi, &rq, &rs);
 	FCGX_Finish_r(fcgi);
 	arena_reset(a);
 }

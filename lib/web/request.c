@@ -42,6 +42,12 @@ web_query(const struct web_req *rq, const char *name)
 	return NULL;
 }
 
+char *
+web_decode(const struct web_req *rq, const char *s)
+{
+	return url_decode(rq->a, s, strlen(s), false);
+}
+
 static int
 read_query(struct web_req *rq, const char *s, struct err *e)
 {
@@ -99,6 +105,7 @@ request_read(struct web_req *rq, const struct responder *responder,
 	rq->body = "";
 	rq->path = url_decode(rq->a, raw, len, false);
 	*m = route_match(responder->routes, rq->method, raw);
+	rq->tail = m->tail;
 	if (rq->path == NULL) {
 		/* Kept for the log and the audit, where it must be text. */
 		rq->path = "(not UTF-8)";

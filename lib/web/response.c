@@ -48,6 +48,19 @@ web_send_text(struct web_res *rs, int status, const char *text)
 }
 
 int
+web_send_bytes(struct web_res *rs, int status, const char *content_type,
+    struct bytes p)
+{
+	rs->status = status;
+	rs->content_type = content_type;
+	rs->body.p = (char *)(uintptr_t)p.p;
+	rs->body.len = p.len;
+	/* Whoever adds to it gets a copy. */
+	rs->body.cap = p.len;
+	return 0;
+}
+
+int
 web_send_empty(struct web_res *rs, int status)
 {
 	rs->status = status;

@@ -30,6 +30,10 @@ path_fits(const char *pattern, const char *path, struct match *m)
 		path = skip_slashes(path);
 		if (*pattern == '\0' || *path == '\0')
 			return *pattern == *path ? n : -1;
+		if (strcmp(pattern, "{*}") == 0) {
+			m->tail = path;
+			return n;
+		}
 		if (*pattern == '{') {
 			m->param[n] = path;
 			m->param_len[n] = strcspn(path, "/");
@@ -55,6 +59,7 @@ route_match(const struct route *const *tables, enum web_method method,
 
 	for (; *tables != NULL; tables++)
 		for (const struct route *r = *tables; r->path != NULL; r++) {
+			try.tail = NULL;
 			n = path_fits(r->path, path, &try);
 			if (n < 0)
 				continue;
@@ -65,6 +70,7 @@ route_match(const struct route *const *tables, enum web_method method,
 			if (r->method != method || m.route != NULL)
 				continue;
 			m.route = r;
+			m.tail = try.tail;
 			for (int i = 0; i < n; i++) {
 				m.param[i] = try.param[i];
 				m.param_len[i] = try.param_len[i];

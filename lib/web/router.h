@@ -9,6 +9,7 @@ struct match {
 	bool path_known;		/* some route has this path */
 	bool open;			/* it is read without authentication */
 	unsigned methods;		/* bits of 1 << enum web_method there */
+	const char *tail;		/* what "{*}" took, as it was sent */
 	const char *param[WEB_MAX_PARAMS];	/* still percent-encoded */
 	size_t param_len[WEB_MAX_PARAMS];
 };

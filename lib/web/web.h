@@ -39,6 +39,7 @@ struct web_req {
 	const char *method_name;
 	const char *path;		/* decoded, without the query */
 	const void *about;		/* of the route */
+	const char *tail;		/* what "{*}" took, as it was sent */
 	const char *param[WEB_MAX_PARAMS];	/* what {} matched */
 	struct web_query query[WEB_MAX_QUERY];
 	size_t n_query;
@@ -65,7 +66,8 @@ typedef int (*web_handler)(struct web_req *rq, struct web_res *rs,
 
 struct route {
 	enum web_method method;
-	const char *path;	/* segments; "{id}" takes one of safe_id() */
+	/* Segments; "{id}" takes one of safe_id(), "{*}", last, the rest. */
+	const char *path;
 	const char *permission;	/* NULL: for anyone, not authenticated */
 	web_handler handler;
 	const void *about;	/* what a handler shared by routes works on */
@@ -79,6 +81,10 @@ struct responder {
 	const char *name;		/* "certctl-api" */
 	const char *help;		/* a line for --help */
 	const struct route *const *routes;	/* tables, NULL terminated */
+	int64_t max_body;		/* octets; 0: the setting */
+	/* Header lines of every reply, for those that are read by machines
+	 * alone; NULL: what browsers heed, and CORS. */
+	const char *headers;
 	/* What of SET this program needs is there and makes sense. */
 	int (*check)(const struct settings *set, struct err *e);
 	/* Once per process; E says why it cannot start. */
@@ -89,6 +95,9 @@ struct responder {
 	 */
 	int (*begin)(struct web_req *rq, struct web_res *rs,
 	    const struct route *r, struct err *e);
+	/* E as a reply; NULL: the error envelope. */
+	void (*fail)(struct web_req *rq, struct web_res *rs,
+	    const struct err *e);
 	/* After the reply is decided and before it is sent. */
 	void (*end)(struct web_req *rq, const struct web_res *rs);
 	void (*stop)(void);
@@ -99,6 +108,10 @@ int web_main(int argc, char **argv, const struct responder *responder);
 
 /* A parameter of the web server (REMOTE_ADDR, HTTP_AUTHORIZATION), or NULL. */
 const char *web_env(const struct web_req *rq, const char *name);
+
+/* S with its percent-encoding undone, in the request's arena; NULL if that is
+ * malformed, not UTF-8, or holds NUL. */
+char *web_decode(const struct web_req *rq, const char *s);
 
 /* The query parameter NAME, or NULL. */
 const char *web_query(const struct web_req *rq, const char *name);
@@ -114,6 +127,24 @@ int web_send_fields(struct web_res *rs, int status, const struct field *t,
 int web_send_json(struct web_res *rs, int status, const char *json);
 int web_send_text(struct web_res *rs, int status, const char *text);
 int web_send_empty(struct web_res *rs, int status);
+/* P is borrowed until the reply is sent. */
+int web_send_bytes(struct web_res *rs, int status, const char *content_type,
+    struct bytes p);
+
+/* What caches may do with a reply (RFC 9111); times are UTC seconds. */
+struct web_validity {
+	const char *etag;		/* strong, with its quotes */
+	int64_t last_modified, expires;
+	const char *cache_control;	/* but for max-age, which follows */
+	int64_t max_age;
+};
+
+/*
+ * P with its validators, or 304 without it if the client's copy is good
+ * (RFC 9110 section 13: If-None-Match goes before If-Modified-Since).
+ */
+int web_send_cached(struct web_req *rq, struct web_res *rs,
+    const char *content_type, struct bytes p, const struct web_validity *v);
 
 /* E as the error envelope: reason phrase, message, request id. */
 void web_send_err(struct web_req *rq, struct web_res *rs,

@@ -33,8 +33,8 @@ WITH held AS MATERIALIZED (
 ), j AS (
 	UPDATE jobs SET status = 'Cancelled', status_at = now(),
 		completed_at = now(), leased_until = NULL
-	WHERE id = $1 AND (SELECT count(*) FROM held) = 1 AND status IN ('Pending', 'Running', 'AwaitingCSR',
-		'AwaitingApproval')
+	WHERE id = $1 AND (SELECT count(*) FROM held) = 1 AND status IN (
+		'Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
 	RETURNING id, type, certificate_id
 ), c AS (
 	UPDATE managed_certificates c SET status = CASE

@@ -41,6 +41,13 @@ UPDATE jobs SET leased_until = '-infinity',
 WHERE status = 'Running' AND type IN ('Issuance', 'Renewal')
 	AND starts_with(worker, $1);
 
+-- :name work_postpone
+-- Nobody can run job $1 of worker $2 now: whoever looks in $3 seconds may try
+-- again, and the attempt does not count.
+UPDATE jobs SET leased_until = now() + make_interval(secs => $3),
+	worker = '', attempts = attempts - 1
+WHERE id = $1 AND worker = $2 AND status = 'Running';
+
 -- :name issue_begin
 -- All there is to know to run job $1, if worker $2 holds it; it does for $3
 -- more seconds.  The attempt counts from here ($4 is 1), so that a job that
@@ -101,7 +108,9 @@ FROM jobs j WHERE j.id = $1 AND j.worker = $2 AND j.status = 'Running';
 -- :name issue_store
 -- The version is stored in any case: the CA signed it.  The rest happens if
 -- worker $2 still holds job $1.  The certificate is locked first, as by those
--- who renew and archive it.
+-- who renew and archive it.  If it was revoked meanwhile, so is this version.
+-- Over EST the holder of the key asked itself: its certificate is live without
+-- a job.
 WITH c AS MATERIALIZED (
 	SELECT id, status FROM managed_certificates WHERE id = $3
 	FOR NO KEY UPDATE
@@ -109,13 +118,25 @@ WITH c AS MATERIALIZED (
 	INSERT INTO certificate_versions (id, certificate_id, issuer_id,
 		agent_id, job_id, serial_number, not_before, not_after,
 		fingerprint_sha256, spki_sha256, pem_chain, csr_pem,
-		key_algorithm, key_size)
+		key_algorithm, key_size, ca_key_id)
 	SELECT $6, c.id, $4, $7, $1, $5, $8::timestamptz, $9::timestamptz,
-		$10, $11, $12, $13, $14, $15::integer
+		$10, $11, $12, $13, $14, $15::integer, $19
 	FROM c
 	ON CONFLICT (issuer_id, serial_number) DO UPDATE
 		SET serial_number = excluded.serial_number
 	RETURNING id
+), rv AS (
+	INSERT INTO certificate_revocations (id, certificate_id, issuer_id,
+		ca_key_id, serial_number, reason, revoked_by, not_after)
+	SELECT $20, c.id, $4, $19, $5, m.revocation_reason, $17,
+		$9::timestamptz
+	FROM c JOIN managed_certificates m ON m.id = c.id
+	WHERE c.status = 'Revoked' AND m.revocation_reason <> ''
+	ON CONFLICT DO NOTHING
+	RETURNING ca_key_id
+), kv AS (
+	UPDATE ca_keys SET crl_wanted_at = now()
+	WHERE id IN (SELECT ca_key_id FROM rv)
 ), n AS (
 	UPDATE issuance_intents SET resolved_at = now()
 	WHERE issuer_id = $4 AND serial_number = $5 AND resolved_at IS NULL
@@ -131,7 +152,9 @@ WITH c AS MATERIALIZED (
 			ELSE 'Active' END,
 		issued_at = now(), expires_at = $9::timestamptz,
 		last_renewal_at = now(), updated_at = now()
-	FROM j, c WHERE m.id = c.id
+	FROM c LEFT JOIN j ON true
+	WHERE m.id = c.id AND (j.id IS NOT NULL OR m.source = 'EST'
+		AND coalesce(m.expires_at, '-infinity') < $9::timestamptz)
 ), d AS (
 	INSERT INTO jobs (id, type, certificate_id, target_id, agent_id,
 		version_id, status)
@@ -183,7 +206,8 @@ SELECT pg_try_advisory_xact_lock(7236, $1);
 -- Certificates inside their window: the policy's days, or a third of the life
 -- of a certificate that would spend most of it in such a window.  Each that may
 -- be renewed gets a job for every agent that has a target of it (one unbound
--- job without any); the others are marked.  Whatever is found leaves the set,
+-- job without any); the others are marked, and those whose holders renew them
+-- over EST.  Whatever is found leaves the set,
 -- so calling again while $2 rows came back ends.  $3: only lives up to so many
 -- seconds.  Job ids begin with $1.
 WITH due AS (
@@ -193,7 +217,7 @@ WITH due AS (
 	JOIN renewal_policies p ON p.id = c.renewal_policy_id
 	JOIN issuers i ON i.id = c.issuer_id
 	CROSS JOIN LATERAL (SELECT p.auto_renew AND i.enabled
-		AND NOT EXISTS (SELECT FROM jobs o
+		AND c.source <> 'EST' AND NOT EXISTS (SELECT FROM jobs o
 			WHERE o.certificate_id = c.id
 			AND o.type IN ('Issuance', 'Renewal')
 			AND o.status IN ('Pending', 'AwaitingCSR',

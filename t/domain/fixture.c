@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "t/sign/fixture.h"
 #include "x509/csr.h"
 #include "x509/key.h"
 
@@ -41,17 +42,17 @@ query(PGconn *conn, const char *sql)
 static void
 remove_state(void)
 {
-	char cmd[600];
+	static const char *const made[] = {
+		"ca/iss-local.key", "ca/iss-local.pem", "ca",
+		"signer/audit.log", "signer/lock", "signer", "signer.sock",
+		"",
+	};
+	char path[600];
 
-	if (set.state_dir == NULL)
-		return;
-	snprintf(cmd, sizeof(cmd), "%s/ca/iss-local.key", set.state_dir);
-	unlink(cmd);
-	snprintf(cmd, sizeof(cmd), "%s/ca/iss-local.pem", set.state_dir);
-	unlink(cmd);
-	snprintf(cmd, sizeof(cmd), "%s/ca", set.state_dir);
-	rmdir(cmd);
-	rmdir(set.state_dir);
+	for (size_t i = 0; i < NELEM(made) && set.state_dir != NULL; i++) {
+		snprintf(path, sizeof(path), "%s/%s", set.state_dir, made[i]);
+		remove(path);
+	}
 }
 
 static void
@@ -100,7 +101,9 @@ t_ctx(void)
 	cr_assert_not_null(mkdtemp(dir));
 	cr_assert_eq(settings_load(mem, &set, &e), 0, "%s", e.msg);
 	set.state_dir = dir;
+	set.signer_socket = arena_printf(mem, "%s/signer.sock", dir);
 	atexit(remove_state);
+	t_signer_start(mem, &set);
 	make_database();
 	c = new_ctx();
 	cr_assert_eq(db_migrate(c->db, &applied, &e), 0, "%s: %s", e.msg,

@@ -8,6 +8,7 @@
 #include "domain/sweep.h"
 #include "domain/work.h"
 #include "fixture.h"
+#include "sign/sign.h"
 
 static struct texts
 claim(struct ctx *c, const char *worker)
@@ -455,4 +456,38 @@ Test(work, only_what_was_begun_counts_as_an_attempt)
 	cr_assert_eq(work_release(c, "v", "j", &e), 0, "another's");
 	cr_assert_eq(work_release(c, "w", "j", &e), 0);
 	cr_expect_eq(t_number("SELECT attempts FROM jobs"), 1);
+}
+
+Test(issue, waits_for_a_signer_that_is_not_there)
+{
+	struct ctx *c = t_ctx();
+	const char *serial;
+
+	t_certificate("a1");
+	t_job("j1", "a1", t_csr("a1.example.com"));
+	sign_use("/nonexistent/signer.sock");
+	cr_expect_eq(run_one(c, "w").end, ISSUE_WAITS, "with it not opened");
+	sign_use(c->set->signer_socket);
+	t_sql("UPDATE jobs SET leased_until = '-infinity'");
+	cr_assert_eq(run_one(c, "w").end, ISSUE_DONE);
+	cr_expect_eq(t_number("SELECT attempts FROM jobs WHERE id = 'j1'"), 1);
+
+	t_certificate("a2");
+	t_job("j2", "a2", t_csr("a2.example.com"));
+	sign_use("/nonexistent/signer.sock");
+	for (int i = 0; i < 5; i++) {
+		cr_expect_eq(run_one(c, "w").end, ISSUE_WAITS);
+		cr_expect_eq(t_number("SELECT count(*) FROM jobs WHERE "
+		    "leased_until BETWEEN now() AND now() + '3 s'"), 1);
+		t_sql("UPDATE jobs SET leased_until = '-infinity' "
+		    "WHERE id = 'j2'");
+	}
+	serial = t_text("SELECT serial_number FROM issuance_intents "
+	    "WHERE resolved_at IS NULL");
+	sign_use(c->set->signer_socket);
+	cr_assert_eq(run_one(c, "w").end, ISSUE_DONE);
+	cr_expect_eq(t_number("SELECT attempts FROM jobs WHERE id = 'j2'"), 1);
+	cr_expect_str_eq(t_text("SELECT serial_number FROM "
+	    "certificate_versions WHERE certificate_id = 'a2'"), serial);
+	opened_close();
 }

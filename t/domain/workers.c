@@ -11,7 +11,11 @@
 #include "base/clock.h"
 #include "fixture.h"
 
-enum { CHILDREN = 4, JOBS = 300 };
+enum {
+	CHILDREN = 4,		/* that issue */
+	OTHERS = 3,		/* scheduler, publisher, long CRLs */
+	JOBS = 300,
+};
 
 #ifdef __SANITIZE_ADDRESS__
 #define RESIDENT_MAX_KB (200 * 1024)	/* what the sanitizers need */
@@ -49,6 +53,7 @@ start(struct ctx *c, const char *flag)
 	snprintf(children, sizeof(children), "%d", CHILDREN);
 	setenv("CERTCTL_DATABASE_URL", t_database_url(), 1);
 	setenv("CERTCTL_STATE_DIR", c->set->state_dir, 1);
+	setenv("CERTCTL_SIGNER_SOCKET", c->set->signer_socket, 1);
 	setenv("CERTCTL_RENEWAL_CONCURRENCY", children, 1);
 	setenv("CERTCTL_SCHEDULER_RETRY_INTERVAL", "1s", 1);
 	execl(program(), "certctl-workers", flag, NULL);
@@ -164,12 +169,47 @@ Test(workers, two_on_one_database_run_every_job_once, .timeout = 60)
 	cr_expect_gt(t_number("SELECT count(DISTINCT worker) FROM jobs WHERE "
 	    "worker <> ''"), 1);
 	n = children_of(one, kids, 16);
-	cr_expect_eq(n, 1 + CHILDREN);
+	cr_expect_eq(n, OTHERS + CHILDREN);
 	for (int i = 0; i < n; i++)
 		cr_expect_lt(resident_kb(kids[i]), RESIDENT_MAX_KB);
 	cr_expect_lt(resident_kb(one), RESIDENT_MAX_KB);
 	cr_expect_eq(stop(one), 0);
 	cr_expect_eq(stop(two), 0);
+}
+
+static int
+in_both(const pid_t *a, const pid_t *b, int n)
+{
+	int both = 0;
+
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < n; k++)
+			both += a[i] == b[k];
+	return both;
+}
+
+/* Its memory goes with the process. */
+Test(workers, the_one_that_made_a_long_list_begins_anew, .timeout = 60)
+{
+	struct ctx *c = t_ctx();
+	pid_t pid = start(c, NULL), before[16], after[16];
+	int64_t end;
+	int n;
+
+	t_await(1, "SELECT count(*) FROM crls");
+	n = children_of(pid, before, 16);
+	cr_assert_eq(n, OTHERS + CHILDREN);
+	t_sql("UPDATE crls SET revoked_count = 20001;"
+	    "UPDATE ca_keys SET crl_wanted_at = now()");
+	t_await(2, "SELECT max(number) FROM crls");
+	end = mono_us() + 10000000;
+	do {
+		sleep_ms(20);
+		n = children_of(pid, after, 16);
+	} while ((n != OTHERS + CHILDREN || in_both(before, after, n) == n) &&
+	    mono_us() < end);
+	cr_expect_eq(in_both(before, after, n), n - 1);
+	cr_expect_eq(stop(pid), 0);
 }
 
 Test(workers, killed_at_random_lose_and_double_nothing, .timeout = 120)
