@@ -7,7 +7,8 @@
 #include "web/web.h"
 
 extern const struct route system_routes[], certificate_routes[],
-    agent_routes[], job_routes[], directory_routes[], audit_routes[];
+    agent_routes[], job_routes[], directory_routes[], audit_routes[],
+    publication_routes[], est_admin_routes[];
 
 /* The page the query asks for (page, per_page, sort, filters by name). */
 struct page_args api_page_args(const struct web_req *rq);
@@ -35,6 +36,9 @@ int api_may_register(const struct web_req *rq, struct err *e);
 /* Count one thing the processes of this host count together. */
 void api_count_heartbeat(void);
 void api_count_empty_poll(void);
+
+/* What the processes of this host counted under KEY (base/shared.h). */
+int64_t api_tallied(uint64_t key);
 
 /* E_UNAVAILABLE if the database cannot be used. */
 int api_database_ready(struct err *e);

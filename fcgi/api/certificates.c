@@ -1,7 +1,9 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "domain/certificate.h"
+#include "domain/revoke.h"
 #include "fcgi/api/api.h"
+#include "x509/cert.h"
 
 static int
 list(struct web_req *rq, struct web_res *rs, struct err *e)
@@ -148,6 +150,37 @@ deployments(struct web_req *rq, struct web_res *rs, struct err *e)
 	return api_send_all(rs, &page);
 }
 
+struct revoke_body {
+	const char *reason, *serial_number;
+};
+
+static const struct field revoke_fields[] = {
+	FIELD(struct revoke_body, reason, TEXT, 0, 64),
+	FIELD(struct revoke_body, serial_number, TEXT, 0, 128),
+	FIELD_END
+};
+
+static int
+revoke(struct web_req *rq, struct web_res *rs, struct err *e)
+{
+	struct revoke_body body = { 0 };
+	const char *serial = NULL;
+	bool released;
+
+	if (read_optional(rq, revoke_fields, &body, e) < 0)
+		return -1;
+	if (!blank(body.serial_number)) {
+		serial = serial_parse(rq->a, body.serial_number);
+		if (serial == NULL)
+			return err_set(e, E_INVALID,
+			    "serial_number is no serial number in hex");
+	}
+	if (certificate_revoke(rq->ctx, rq->param[0], serial, body.reason,
+	    &released, e) < 0)
+		return -1;
+	return api_send_status(rs, 200, released ? "released" : "revoked");
+}
+
 #define C "/api/v1/certificates"
 
 const struct route certificate_routes[] = {
@@ -159,6 +192,7 @@ const struct route certificate_routes[] = {
 	{ WEB_GET, C "/{id}/versions", "cert.read", versions, NULL },
 	{ WEB_POST, C "/{id}/renew", "cert.issue", renew, NULL },
 	{ WEB_POST, C "/{id}/deploy", "cert.edit", deploy, NULL },
+	{ WEB_POST, C "/{id}/revoke", "cert.revoke", revoke, NULL },
 	{ WEB_GET, C "/{id}/deployments", "cert.read", deployments, NULL },
 	ROUTE_END
 };

@@ -248,6 +248,12 @@ api_count_empty_poll(void)
 	shared_count(self.shared, COUNT_EMPTY_POLLS);
 }
 
+int64_t
+api_tallied(uint64_t key)
+{
+	return shared_tallied(self.shared, key);
+}
+
 int
 api_database_ready(struct err *e)
 {
@@ -259,7 +265,8 @@ main(int argc, char **argv)
 {
 	static const struct route *const tables[] = {
 		system_routes, certificate_routes, agent_routes, job_routes,
-		directory_routes, audit_routes, NULL,
+		directory_routes, audit_routes, publication_routes,
+		est_admin_routes, NULL,
 	};
 	static const struct responder api = {
 		.name = "certctl-api",
