@@ -7,8 +7,7 @@
  * pipeline flight, and writes the answer as JSON; nothing else.  Nobody is
  * authenticated, no rate is limited, no path, query or body is read beyond the
  * two segments above, and there is no arena, no route and no error reply: what
- * goes wrong ends the process.
- *
+ *X *
  * Started by spawn-fcgi like the product, with CERTCTL_DATABASE_URL.
  */
 #include <arpa/inet.h>
@@ -16,20 +15,31 @@
 #include <fcgiapp.h>
 #include <inttypes.h>
 #include <libpq-fe.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
-#include "base/util.h"
+#include "base/err.h"
+#include "base/text.h"
 #include "db/list.h"
+#include "x509/cms.h"
+#include "x509/csr.h"
+#include "x509/digest.h"
+#include "x509/name.h"
+#include "x509/tbs.h"
 
 enum {
 	MAX_ARGS = 15,
 	MAX_STEPS = 3,
 	REPLY_SIZE = 256 * 1024,
+	BODY_MAX = 16 * 1024,
+	ANSWER_SIZE = 760,
 	INT8_OID = 20, INT4_OID = 23, TEXTS_OID = 1009, TIME_OID = 1184,
 	JSONB_OID = 3802,
 };
@@ -38,10 +48,15 @@ static PGconn *conn;
 static char reply[REPLY_SIZE], *end = reply;
 static char new_id[64], started_ms[24];
 
+/* The body, and of the certificate that was made of it: base64, name, serial,
+ * and hashes of the whole and of its key. */
+static char body[BODY_MAX + 1];
+static const char *made, *made_cn, *made_serial, *made_hash, *made_key;
+
 /* --- statements ------------------------------------------------------- */
 
 enum stmt { GET, CALL, LIST, TOTAL, POLL, HEARTBEAT, INSERT, AUDIT,
-    CALL_DURABLE, STMT__MAX };
+    CALL_DURABLE, STATUS, RECORD, VERSION, STMT__MAX };
 
 static const enum query texts[STMT__MAX] = {
 	[GET] = Q_CERTIFICATE_GET,
@@ -51,7 +66,21 @@ static const enum query texts[STMT__MAX] = {
 	[INSERT] = Q_CERTIFICATE_INSERT,
 	[AUDIT] = Q_AUDIT_ADD,
 	[CALL_DURABLE] = Q_AUDIT_CALL,
+	[STATUS] = Q_OCSP_STATUS,
 };
+
+/* The rows of one enrolment. */
+static const char record[] = "INSERT INTO managed_certificates (id, name, "
+    "common_name, sans, owner_id, team_id, issuer_id, renewal_policy_id, "
+    "certificate_profile_id, source, status, issued_at, expires_at) "
+    "VALUES ($1::text, $1, $2::text, ARRAY[$2], 'o-est', 't-est', 'iss-local', "
+    "'rp-default', 'prof-est', 'EST', 'Active', now(), "
+    "now() + interval '90 days')";
+static const char version[] = "INSERT INTO certificate_versions (id, "
+    "certificate_id, issuer_id, ca_key_id, serial_number, not_before, "
+    "not_after, fingerprint_sha256, spki_sha256, pem_chain, csr_pem, "
+    "key_algorithm, key_size) VALUES ($1::text, $1, 'iss-local', $2, $3, "
+    "now(), now() + interval '90 days', $4, $5, $6, $7, 'ECDSA', 256)";
 
 /* The text of a statement; that of a list is made of its parts. */
 static const char *
@@ -65,22 +94,24 @@ text_of(enum stmt s)
 	    l->select, l->from);
 	snprintf(total, sizeof(total), "%s WHERE c.status = $1", l->totals);
 	return s == LIST ? page : s == TOTAL ? total :
+	    s == RECORD ? record : s == VERSION ? version :
 	    query_texts[texts[s]].sql;
 }
 
 static const char *
-name_of(enum stmt s)
+stmt_name(enum stmt s)
 {
 	static const char *const names[STMT__MAX] = {
 		"get", "call", "list", "total", "poll", "heartbeat", "insert",
-		"audit", "call_durable",
+		"audit", "call_durable", "status", "record", "version",
 	};
 
 	return names[s];
 }
 
 /* Arguments; "%" is the last segment of the path, "+" a new id, "@" when the
- * request began. */
+ * request began, "!" the CA key, "<" the body; the others are of what was
+ * made: "=" itself, "~" name, "#" serial, "*" and "^" hashes. */
 static const char *const args[STMT__MAX][MAX_ARGS] = {
 	[GET] = { "%" },
 	[CALL] = { "bare", "User", "api_get", "/bare", "GET", "", "@", "200" },
@@ -97,9 +128,12 @@ static const char *const args[STMT__MAX][MAX_ARGS] = {
 	[CALL_DURABLE] = { "bare", "User", "api_post", "/bare", "POST",
 	    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 	    "@", "201" },
+	[STATUS] = { "!", "%" },
+	[RECORD] = { "+", "~" },
+	[VERSION] = { "+", "!", "#", "*", "^", "=", "<" },
 };
 
-static const int n_args[STMT__MAX] = { 1, 8, 2, 1, 2, 6, 15, 7, 8 };
+static const int n_args[STMT__MAX] = { 1, 8, 2, 1, 2, 6, 15, 7, 8, 2, 2, 7 };
 
 _Noreturn static void
 die(const char *what)
@@ -111,10 +145,22 @@ die(const char *what)
 static const char *
 value_of(const char *arg, const char *id)
 {
+	const struct {
+		char sign;
+		const char *value;
+	} values[] = {
+		{ '%', id }, { '+', new_id }, { '@', started_ms },
+		{ '!', or_empty(getenv("BENCH_CA_KEY")) }, { '<', body },
+		{ '=', made }, { '~', made_cn }, { '#', made_serial },
+		{ '*', made_hash }, { '^', made_key },
+	};
+
 	if (arg == NULL || arg[0] == '\0' || arg[1] != '\0')
 		return arg;
-	return *arg == '%' ? id : *arg == '+' ? new_id :
-	    *arg == '@' ? started_ms : arg;
+	for (size_t i = 0; i < NELEM(values); i++)
+		if (values[i].sign == *arg)
+			return values[i].value;
+	return arg;
 }
 
 static void
@@ -124,7 +170,7 @@ send_stmt(enum stmt s, const char *id)
 
 	for (int i = 0; i < n_args[s]; i++)
 		v[i] = value_of(args[s][i], id);
-	if (PQsendQueryPrepared(conn, name_of(s), n_args[s], v, NULL, NULL,
+	if (PQsendQueryPrepared(conn, stmt_name(s), n_args[s], v, NULL, NULL,
 	    1) == 0)
 		die("send");
 }
@@ -154,7 +200,7 @@ open_database(void)
 	if (PQstatus(conn) != CONNECTION_OK || PQenterPipelineMode(conn) == 0)
 		die("connect");
 	for (enum stmt s = 0; s < STMT__MAX; s++)
-		PQsendPrepare(conn, name_of(s), text_of(s), 0, NULL);
+		PQsendPrepare(conn, stmt_name(s), text_of(s), 0, NULL);
 	PQpipelineSync(conn);
 	for (enum stmt s = 0; s < STMT__MAX; s++)
 		PQclear(receive_stmt());
@@ -330,18 +376,121 @@ write_pulse(PGresult **r)
 	put_str("{\"status\":\"heartbeat_recorded\"}");
 }
 
+/* As long as an OCSP answer of a P-256 responder. */
+static void
+write_constant(PGresult **r)
+{
+	static char answer[ANSWER_SIZE];
+
+	(void)r;
+	put(answer, sizeof(answer));
+}
+
+static void
+write_answer(PGresult **r)
+{
+	if (PQntuples(r[0]) != 1)
+		die("no such serial");
+	write_constant(r);
+}
+
+static struct key *
+our_key(void)
+{
+	static struct key *key;
+	struct err e;
+
+	if (key == NULL)
+		key = key_generate(arena_new(), (struct key_type){ "ECDSA",
+		    256 }, &e);
+	if (key == NULL)
+		die("key");
+	return key;
+}
+
+static void
+write_signed(PGresult **r)
+{
+	static unsigned char data[200];
+	static EVP_PKEY_CTX *c;
+	unsigned char hash[SHA256_LEN], signature[80];
+	size_t len = sizeof(signature);
+
+	if (c == NULL) {
+		c = EVP_PKEY_CTX_new(EVP_EC_gen("P-256"), NULL);
+		if (c == NULL || EVP_PKEY_sign_init(c) != 1)
+			die("key");
+	}
+	data[0]++;
+	sha256(data, sizeof(data), hash);
+	if (EVP_PKEY_sign(c, signature, &len, hash, sizeof(hash)) != 1)
+		die("sign");
+	write_answer(r);
+}
+
+/* Verify the request in the body, and sign a certificate for it. */
+static void
+make_certificate(void)
+{
+	static struct arena *a;
+	struct tbs t = {
+		.algorithm = key_algorithm(our_key()),
+		.key_usage = USAGE_DIGITAL_SIGNATURE,
+		.not_before = now_s(),
+		.not_after = now_s() + 7776000,
+	};
+	struct bytes der, tbs, signature;
+	struct csr *csr;
+	struct err e;
+
+	if (a == NULL)
+		a = arena_new();
+	arena_reset(a);
+	if (!base64_decode(a, body, strlen(body), &der) ||
+	    (csr = csr_from_der(a, der.p, der.len, &e)) == NULL)
+		die("request");
+	t.issuer = name_of(a, "bare");
+	t.subject = csr_subject_der(csr);
+	t.spki = csr_spki_der(csr);
+	t.sans = csr_sans(csr);
+	serial_new(t.serial);
+	if (tbs_make(a, &t, &tbs, &e) < 0 ||
+	    key_sign(our_key(), a, tbs, &signature, &e) < 0)
+		die("certificate");
+	der = cert_assemble(a, tbs, t.algorithm, signature);
+	made_hash = sha256_hex(der.p, der.len, arena_alloc(a,
+	    SHA256_HEX + 1));
+	made_key = csr_spki_hash(csr);
+	made_serial = hex_encode(a, t.serial, sizeof(t.serial));
+	made_cn = csr_common_name(csr);
+	der = cms_certs_only(a, &der, 1);
+	made = base64_encode(a, der.p, der.len);
+}
+
+static void
+write_made(PGresult **r)
+{
+	(void)r;
+	put_str(made);
+}
+
 static const struct operation {
 	const char *name;
 	int n_steps;
 	enum stmt steps[MAX_STEPS];
 	void (*write)(PGresult **results);
+	void (*before)(void);		/* the statements; may be NULL */
 } operations[] = {
-	{ "echo", 0, { 0 }, write_nothing },
-	{ "get", 2, { GET, CALL }, write_object },
-	{ "list", 3, { LIST, TOTAL, CALL }, write_page },
-	{ "poll", 1, { POLL }, write_poll },
-	{ "heartbeat", 1, { HEARTBEAT }, write_pulse },
-	{ "create", 3, { INSERT, AUDIT, CALL_DURABLE }, write_object },
+	{ "echo", 0, { 0 }, write_nothing, NULL },
+	{ "get", 2, { GET, CALL }, write_object, NULL },
+	{ "list", 3, { LIST, TOTAL, CALL }, write_page, NULL },
+	{ "poll", 1, { POLL }, write_poll, NULL },
+	{ "heartbeat", 1, { HEARTBEAT }, write_pulse, NULL },
+	{ "create", 3, { INSERT, AUDIT, CALL_DURABLE }, write_object, NULL },
+	{ "answer", 0, { 0 }, write_constant, NULL },
+	{ "ocsp-get", 1, { STATUS }, write_answer, NULL },
+	{ "ocsp-post", 1, { STATUS }, write_signed, NULL },
+	{ "est", 2, { RECORD, VERSION }, write_made, make_certificate },
 };
 
 static const struct operation *
@@ -364,6 +513,8 @@ run(const struct operation *op, const char *id)
 	    (int)getpid(), now_s(), count++);
 	snprintf(started_ms, sizeof(started_ms), "%" PRId64,
 	    now_ns() / 1000000);
+	if (op->before != NULL)
+		op->before();
 	for (int i = 0; i < op->n_steps; i++)
 		send_stmt(op->steps[i], id);
 	if (op->n_steps > 0 && PQpipelineSync(conn) == 0)
@@ -382,7 +533,9 @@ serve_one(FCGX_Request *rq)
 {
 	const char *uri = or_empty(FCGX_GetParam("REQUEST_URI", rq->envp));
 	const char *id = strrchr(uri, '/'), *name;
+	int len = FCGX_GetStr(body, BODY_MAX, rq->in);
 
+	body[len] = '\0';
 	if (strncmp(uri, "/bare/", 6) != 0 || id == uri + 5)
 		die("path is not /bare/OPERATION/ID");
 	name = uri + 6;

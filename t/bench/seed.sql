@@ -52,6 +52,35 @@ CROSS JOIN LATERAL (SELECT now() + CASE s.status
 INSERT INTO certificate_target_mappings (certificate_id, target_id)
 SELECT 'cert-bench-' || n, 'tgt-bench-' || 1 + n % 1000
 FROM generate_series(1, :certificates) n;
+
+-- One certificate for all that OCSP is asked about: as many versions as there
+-- are certificates, serial 10 and the number in hex, each tenth revoked.
+INSERT INTO managed_certificates (id, name, common_name, sans, environment,
+	owner_id, team_id, issuer_id, renewal_policy_id, status, issued_at,
+	expires_at, tags)
+VALUES ('cert-bench-ocsp', 'bench OCSP', 'ocsp.example.org', '{}', 'bench',
+	'o-bench', 't-bench', 'iss-local', 'rp-bench', 'Failed', NULL, NULL,
+	'{}');
+
+INSERT INTO certificate_versions (id, certificate_id, issuer_id, ca_key_id,
+	serial_number, not_before, not_after, fingerprint_sha256, spki_sha256,
+	pem_chain, csr_pem, key_algorithm, key_size)
+SELECT 'ver-bench-' || n, 'cert-bench-ocsp', 'iss-local', k.id,
+	'10' || lpad(to_hex(n), 38, '0'), now(), now() + interval '1 year',
+	lpad(n::text, 64, '0'), lpad(n::text, 64, '0'),
+	repeat('certificate of the size it has, ', 50),
+	repeat('CSR of the size that it has, ', 16), 'ECDSA', 256
+FROM generate_series(1, :certificates) n, ca_keys k;
+
+INSERT INTO certificate_revocations (id, certificate_id, issuer_id, ca_key_id,
+	serial_number, reason, revoked_by, not_after)
+SELECT 'rev-bench-' || v.id, v.certificate_id, v.issuer_id, v.ca_key_id,
+	v.serial_number, 'superseded', 'bench', v.not_after
+FROM certificate_versions v
+WHERE v.id LIKE 'ver-bench-%' AND right(v.id, 1) = '0';
+
+-- The bare program enrols as the API.
+GRANT INSERT ON certificate_versions TO certctl_api;
 COMMIT;
 VACUUM ANALYZE;
 CHECKPOINT;

@@ -35,15 +35,14 @@ def every_promised_job_exists(c):
 
 
 def every_signature_is_in_the_inventory(c):
-    signed = {line["serial"] for line in c.stack.log_lines("workers")
-              if line.get("msg") == "certificate signed"}
+    signed = set(c.stack.signed())
     known = {s for s, in c.stack.rows(
         "SELECT serial_number FROM certificate_versions")}
     for pem, in c.stack.rows("SELECT replace(ca_cert_pem, E'\\n', '|') "
                              "FROM issuers WHERE ca_cert_pem IS NOT NULL"):
         known.add(serial_of(pem.replace("|", "\n")))
     if len(signed) < len(c.inventory.at):
-        yield f"only {len(signed)} signatures are in the log"
+        yield f"only {len(signed)} signatures are in the record"
     yield from ({s.lstrip("0") for s in signed}
                 - {s.lstrip("0") for s in known})
 

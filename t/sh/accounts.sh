@@ -64,15 +64,15 @@ pidfile()
 	echo "$RUN/$1.pid"
 }
 
-# Become a command, as ACCOUNT if root, else as the caller.
+# Become a command, as ACCOUNT or ACCOUNT:GROUP if root, else as the caller.
 run_as()
 {
 	local account=$1
 
 	shift
 	if is_root; then
-		set -- setpriv --reuid="$account" --regid="$account" \
-		    --init-groups -- "$@"
+		set -- setpriv --reuid="${account%:*}" \
+		    --regid="${account#*:}" --init-groups -- "$@"
 	fi
 	exec "$@"
 }

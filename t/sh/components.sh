@@ -7,10 +7,13 @@ components()
 	local n
 
 	echo postgres
+	echo signer
 	echo api
+	echo pki
 	for ((n = 1; n <= WORKERS; n++)); do
 		echo "workers-$n"
 	done
+	echo est
 	echo web
 	[ "$SITE" = no ] || echo site
 	[ "$AGENT" = no ] || echo agent
@@ -73,6 +76,8 @@ make_cluster()
 {
 	local ident
 
+	# One that was interrupted is begun again.
+	rm -rf "$DIR/pg.new"
 	mkdir "$DIR/pg.new"
 	give postgres "$DIR/pg.new"
 	as postgres "$(pg_bin)/initdb" -D "$DIR/pg.new" -U postgres -E UTF8 \
@@ -111,15 +116,17 @@ configure_postgres()
 
 make_database()
 {
-	[ -z "$(sql -d postgres -At -c \
-	    "SELECT 1 FROM pg_database WHERE datname = 'certctl'")" ] || return 0
 	# Passwords go by standard input: arguments can be seen by others.
 	sql -d postgres <<-EOF
-	SET client_min_messages = warning;
-	DROP ROLE IF EXISTS certctl, certctl_api;
-	CREATE ROLE certctl LOGIN PASSWORD '$OWNER_PASSWORD';
-	CREATE ROLE certctl_api LOGIN PASSWORD '$API_PASSWORD';
-	CREATE DATABASE certctl OWNER certctl;
+	SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', name, password)
+	FROM (VALUES ('certctl', '$OWNER_PASSWORD'),
+	    ('certctl_api', '$API_PASSWORD'),
+	    ('certctl_pki', '$PKI_PASSWORD'),
+	    ('certctl_est', '$EST_PASSWORD')) r (name, password)
+	WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+	SELECT 'CREATE DATABASE certctl OWNER certctl'
+	WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'certctl')
+	\gexec
 	EOF
 }
 
@@ -175,6 +182,48 @@ ready_postgres()
 	sql -d postgres -c 'SELECT 1'
 }
 
+prepare_signer()
+{
+	check_settings signer
+	mkdir -p "$RUN/signer"
+	if is_root; then
+		chown bin:daemon "$RUN/signer"
+	fi
+	chmod 750 "$RUN/signer"
+	rm -f "$RUN/signer/signer.sock"
+}
+
+# Callers reach the socket as its group.
+run_signer()
+{
+	use_settings certctl signer
+	run_kept bin:daemon "$DIR/bin/certctl-signer"
+}
+
+ready_signer()
+{
+	[ -S "$RUN/signer/signer.sock" ]
+}
+
+# The processes of responder $1, $2 of them.
+run_responder()
+{
+	local owner=()
+
+	if is_root; then
+		owner=(-u daemon -g daemon -U daemon -G www-data)
+	fi
+	use_settings certctl "$1"
+	# multiwatch starts a child that lived 50 ms again for ever; after 100
+	# that did not it ends, and is started anew, as systemd does it.
+	while :; do
+		spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 \
+		    "${owner[@]}" -- /usr/bin/multiwatch -f "$2" -r 100 \
+		    -t 50 -s TERM -- "$DIR/bin/certctl-$1" || true
+		sleep 0.5
+	done
+}
+
 prepare_api()
 {
 	check_settings api
@@ -183,25 +232,62 @@ prepare_api()
 
 run_api()
 {
-	local owner=()
-
-	if is_root; then
-		owner=(-u daemon -g daemon -U daemon -G www-data)
-	fi
-	use_settings certctl api
-	# multiwatch starts a child that lived 50 ms again for ever; after 100
-	# that did not it ends, and is started anew, as systemd does it.
-	while :; do
-		spawn-fcgi -n -s "$RUN/api.sock" -M 0660 -b 4096 \
-		    "${owner[@]}" -- /usr/bin/multiwatch -f "$API" -r 100 \
-		    -t 50 -s TERM -- "$DIR/bin/certctl-api" || true
-		sleep 0.5
-	done
+	run_responder api "$API"
 }
 
 ready_api()
 {
 	[ -S "$RUN/api.sock" ]
+}
+
+prepare_pki()
+{
+	check_settings pki
+	rm -f "$RUN/pki.sock"
+}
+
+run_pki()
+{
+	run_responder pki "$PKI"
+}
+
+ready_pki()
+{
+	[ -S "$RUN/pki.sock" ]
+}
+
+# What the demo's profile may issue, and whose certificates it knows: those of
+# iss-local, which the workers make.
+prepare_est()
+{
+	local deadline=$((SECONDS + 30)) ca=
+
+	until [ -n "$ca" ]; do
+		[ "$SECONDS" -lt "$deadline" ] || die "iss-local has no CA" \
+		    "certificate; see $DIR/log/workers-1.log"
+		sleep 0.1
+		ca=$(sql -d certctl -At -c "SELECT k.cert_pem FROM ca_keys k
+		    JOIN issuer_ca_keys l ON l.ca_key_id = k.id
+		    WHERE l.issuer_id = 'iss-local' AND l.active")
+	done
+	echo "$ca" >"$DIR/etc/est-ca.pem"
+	sql -d certctl -c "INSERT INTO certificate_profiles (id, name,
+	    allowed_key_algorithms, allowed_ekus) VALUES ('prof-est',
+	    'EST devices', '[{\"algorithm\": \"ECDSA\", \"min_size\": 256},
+	    {\"algorithm\": \"RSA\", \"min_size\": 2048}]',
+	    '{clientAuth,serverAuth}') ON CONFLICT DO NOTHING"
+	check_settings est
+	rm -f "$RUN/est.sock"
+}
+
+run_est()
+{
+	run_responder est "$EST"
+}
+
+ready_est()
+{
+	[ -S "$RUN/est.sock" ]
 }
 
 prepare_workers()
@@ -218,6 +304,8 @@ run_workers()
 prepare_web()
 {
 	need_port "$PORT" --port
+	need_port "$HTTP_PORT" --http-port
+	need_port "$EST_PORT" --est-port
 }
 
 run_web()

@@ -8,19 +8,15 @@ secret()
 
 make_settings()
 {
-	local etc=$DIR/etc
+	local etc=$DIR/etc name
 
-	if [ ! -s "$etc/secrets.env" ]; then
-		(umask 077; cat >"$etc/secrets.env.new" <<-EOF
-		ADMIN_KEY=$(secret)
-		BOOTSTRAP_TOKEN=$(secret)
-		SEAL_KEY=$(secret)
-		OWNER_PASSWORD=$(secret)
-		API_PASSWORD=$(secret)
-		EOF
-		)
-		mv "$etc/secrets.env.new" "$etc/secrets.env"
-	fi
+	# What is there stays; what an older stack had no use for is added.
+	for name in ADMIN_KEY BOOTSTRAP_TOKEN SEAL_KEY OWNER_PASSWORD \
+	    API_PASSWORD PKI_PASSWORD EST_PASSWORD ENROLLMENT_PASSWORD; do
+		grep -qs "^$name=" "$etc/secrets.env" ||
+			(umask 077; echo "$name=$(secret)" \
+			    >>"$etc/secrets.env")
+	done
 	# shellcheck source=/dev/null
 	. "$etc/secrets.env"
 	: >>"$etc/certctl.yaml"
@@ -30,16 +26,41 @@ make_settings()
 	cat >"$etc/certctl.env" <<-EOF
 	CERTCTL_CONFIG_FILE='$etc/certctl.yaml'
 	CERTCTL_RUN_DIR='$RUN/certctl'
+	CERTCTL_SIGNER_SOCKET='$RUN/signer/signer.sock'
 	CERTCTL_API_KEYS_NAMED='admin:$ADMIN_KEY:admin'
 	CERTCTL_AGENT_BOOTSTRAP_TOKEN='$BOOTSTRAP_TOKEN'
 	CERTCTL_CONFIG_ENCRYPTION_KEY='$SEAL_KEY'
+	CERTCTL_PKI_BASE_URL='http://localhost:$HTTP_PORT/.well-known/pki'
+	CERTCTL_EST_ENABLED='true'
+	CERTCTL_EST_PROFILES='demo'
+	CERTCTL_EST_ALLOWED_AUTH_MODES='basic'
+	CERTCTL_EST_PROFILE_DEMO_ISSUER_ID='iss-local'
+	CERTCTL_EST_PROFILE_DEMO_PROFILE_ID='prof-est'
+	CERTCTL_EST_PROFILE_DEMO_ALLOWED_AUTH_MODES='basic,mtls'
+	CERTCTL_EST_PROFILE_DEMO_MTLS_ENABLED='true'
+	CERTCTL_EST_PROFILE_DEMO_MTLS_CLIENT_CA_TRUST_BUNDLE_PATH='$etc/est-ca.pem'
+	CERTCTL_EST_PROFILE_DEMO_SERVERKEYGEN_ENABLED='true'
 	EOF
 	cat >"$etc/api.env" <<-EOF
 	CERTCTL_DATABASE_URL='$(database_url certctl_api "$API_PASSWORD")'
 	EOF
+	cat >"$etc/pki.env" <<-EOF
+	CERTCTL_DATABASE_URL='$(database_url certctl_pki "$PKI_PASSWORD")'
+	EOF
+	cat >"$etc/est.env" <<-EOF
+	CERTCTL_DATABASE_URL='$(database_url certctl_est "$EST_PASSWORD")'
+	CERTCTL_EST_ENROLLMENT_PASSWORD='$ENROLLMENT_PASSWORD'
+	CERTCTL_EST_PROFILE_DEMO_ENROLLMENT_PASSWORD='$ENROLLMENT_PASSWORD'
+	EOF
 	cat >"$etc/workers.env" <<-EOF
 	CERTCTL_DATABASE_URL='$(database_url certctl "$OWNER_PASSWORD")'
 	CERTCTL_STATE_DIR='$DIR/state'
+	CERTCTL_CRL_DIR='$DIR/crl'
+	EOF
+	cat >"$etc/signer.env" <<-EOF
+	CERTCTL_STATE_DIR='$DIR/signer'
+	CERTCTL_SIGNER_KEY_DIRS='$DIR/ca'
+	CERTCTL_SIGNER_ALLOW='daemon'
 	EOF
 	cat >"$etc/agent.env" <<-EOF
 	CERTCTL_SERVER_URL='https://localhost:$PORT'
@@ -53,6 +74,10 @@ make_settings()
 	export CERTCTL_API_KEY='$ADMIN_KEY'
 	export CERTCTL_SERVER_CA_BUNDLE_PATH='$etc/tls/ca.crt'
 	export CERTCTL_DEMO_SITE='https://localhost:$SITE_PORT'
+	export CERTCTL_EST_URL='https://localhost:$EST_PORT/.well-known/est/demo'
+	export CERTCTL_EST_USER='est'
+	export CERTCTL_EST_PASSWORD='$ENROLLMENT_PASSWORD'
+	export CERTCTL_DEMO_PKI='http://localhost:$HTTP_PORT/.well-known/pki'
 	EOF
 	)
 }
@@ -112,19 +137,25 @@ render()
 	local six='/\[::\]/d'
 
 	if has_ipv6; then
-		six="s#\\[::\\]:8443#[::1]:$PORT#"
+		six="s#\\[::\\]:8443#[::1]:$PORT#; s#\\[::\\]:8080#[::1]:$HTTP_PORT#; s#\\[::\\]:8444#[::1]:$EST_PORT#"
 	fi
 	sed -e "s#/etc/certctl/#$DIR/etc/#g" \
 	    -e "s#/usr/share/certctl/htdocs#$DIR/htdocs#g" \
-	    -e "s#/run/certctl#$RUN#g" \
+	    -e "s#/run/certctl\(-pki\|-est\)\?/#$RUN/#g" \
 	    -e "s#/run/nginx.pid#$RUN/web-nginx.pid#g" \
 	    -e "s#/run/apache2#$RUN/apache#g" \
 	    -e "s#/var/log/\(nginx\|apache2\)/certctl-#$DIR/log/web-#g" \
 	    -e "s#/var/lib/nginx#$DIR/tmp/web#g" \
 	    -e "$six" \
+	    -e "s#/var/lib/certctl-crl#$DIR/crl#g" \
 	    -e "s#listen 8443#listen 127.0.0.1:$PORT#" \
+	    -e "s#listen 8080#listen 127.0.0.1:$HTTP_PORT#" \
+	    -e "s#listen 8444#listen 127.0.0.1:$EST_PORT#" \
 	    -e "s#^Listen 8443#Listen localhost:$PORT#" \
-	    -e "s#\*:8443#*:$PORT#" "$1" >"$2"
+	    -e "s#^Listen 8080#Listen localhost:$HTTP_PORT#" \
+	    -e "s#^Listen 8444#Listen localhost:$EST_PORT#" \
+	    -e "s#\*:8443#*:$PORT#; s#\*:8080#*:$HTTP_PORT#" \
+	    -e "s#\*:8444#*:$EST_PORT#" "$1" >"$2"
 }
 
 render_all()

@@ -98,22 +98,25 @@ process_gone()
 
 # End a session: process_stop PIDFILE WHOM SIGNAL...
 #
-# WHOM is "leader" or "all".  Each signal has ten seconds to work; then comes
-# SIGKILL.
+# WHOM is "leader" or "all".  Each signal has ten seconds to work, and is sent
+# again each second: what was just being started may not have heard it.  Then
+# comes SIGKILL.
 process_stop()
 {
-	local pidfile=$1 whom=$2 signal pids
+	local pidfile=$1 whom=$2 signal round pids
 
 	shift 2
 	for signal in "$@" KILL; do
-		mapfile -t pids < <(process_members "$pidfile")
-		[ ${#pids[@]} -gt 0 ] || break
-		if [ "$whom" = leader ] && [ "$signal" != KILL ] &&
-		    process_pid "$pidfile" >/dev/null; then
-			pids=("$(process_pid "$pidfile")")
-		fi
-		kill -s "$signal" "${pids[@]}" 2>/dev/null || true
-		! process_gone "$pidfile" 10 || break
+		for ((round = 0; round < 10; round++)); do
+			mapfile -t pids < <(process_members "$pidfile")
+			[ ${#pids[@]} -gt 0 ] || break 2
+			if [ "$whom" = leader ] && [ "$signal" != KILL ] &&
+			    process_pid "$pidfile" >/dev/null; then
+				pids=("$(process_pid "$pidfile")")
+			fi
+			kill -s "$signal" "${pids[@]}" 2>/dev/null || true
+			! process_gone "$pidfile" 1 || break 2
+		done
 	done
 	rm -f "$pidfile"
 }

@@ -241,7 +241,8 @@ def _tlv(der, at=0):
 
 def _element(tag, contents):
     n = len(contents)
-    size = bytes([n]) if n < 128 else bytes([0x82, n >> 8, n & 0xFF])
+    octets = n.to_bytes((n.bit_length() + 7) // 8, "big")
+    size = bytes([n]) if n < 128 else bytes([0x80 | len(octets)]) + octets
     return bytes([tag]) + size + contents
 
 

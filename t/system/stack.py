@@ -18,6 +18,7 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "stack"
 SETTINGS = {
     "CERTCTL_RATE_LIMIT_RPS": "100000",
     "CERTCTL_RATE_LIMIT_BURST": "100000",
+    "CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN": "0",
     "CERTCTL_SCHEDULER_RETRY_INTERVAL": "1s",
     "CERTCTL_JOB_TIMEOUT_INTERVAL": "1s",
     "CERTCTL_SCHEDULER_AGENT_HEALTH_CHECK_INTERVAL": "1s",
@@ -66,8 +67,9 @@ class Stack:
         else:
             self.keys = f"root:{secrets.token_hex(16)}:admin," \
                 f"operator:{secrets.token_hex(16)}"
-            port, site = free_ports(2)
-            ports = ["--port", str(port), "--site-port", str(site)]
+            port, http, est, site = free_ports(4)
+            ports = ["--port", str(port), "--http-port", str(http),
+                     "--est-port", str(est), "--site-port", str(site)]
         sets = dict(SETTINGS, CERTCTL_API_KEYS_NAMED=self.keys)
         self.run("up", "--web", self.web, *ports, "--api", "3",
                  "--workers", "2", "--build", self.build, "--agent", "--site",
@@ -78,6 +80,8 @@ class Stack:
             k.split(":")[1] for k in self.keys.split(",")]
         self.url = self.env["CERTCTL_SERVER_URL"]
         self.site = self.env["CERTCTL_DEMO_SITE"]
+        self.pki = self.env["CERTCTL_DEMO_PKI"]
+        self.est = self.env["CERTCTL_EST_URL"]
         self.ca = self.env["CERTCTL_SERVER_CA_BUNDLE_PATH"]
         self.bootstrap_token = self.env["CERTCTL_AGENT_BOOTSTRAP_TOKEN"]
 
