@@ -57,7 +57,8 @@ def test_the_responder_has_what_is_no_file(stack, pki):
     wait_for(lambda: [[hashlib.sha256(pki.crl()).hexdigest()]] == stack.sql(
         "SELECT c.sha256 FROM crls c JOIN issuer_ca_keys l USING (ca_key_id) "
         "JOIN ca_keys k ON k.id = c.ca_key_id WHERE l.issuer_id = 'iss-local' "
-        "AND l.active AND k.crl_wanted_at IS NULL AND c.scope = 'full'"),
+        "AND l.active AND k.crl_wanted_at IS NULL AND "
+        "k.crl_leased_until IS NULL AND c.scope = 'full'"),
         what="the newest list in its file")
     want = pki.crl()
     stack.stop("workers")       # or it would be there again
