@@ -66,7 +66,7 @@ http {{
     def start(self):
         with open(self.place / "out", "wb") as out:
             self.process = subprocess.Popen(
-                ["nginx", "-e", self.place / "log", "-c",
+                ["/usr/sbin/nginx", "-e", self.place / "log", "-c",
                  self.place / "conf"], stdout=out, stderr=out)
         wait_for(self.served, what="the site")
 
