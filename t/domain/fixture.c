@@ -234,7 +234,7 @@ t_let_go(void *held)
 void
 t_await(int64_t want, const char *sql)
 {
-	int64_t end = mono_us() + 40000000, got;
+	int64_t end = mono_us() + 15000000, got;
 
 	while ((got = t_number("%s", sql)) != want && mono_us() < end)
 		sleep_ms(20);
